@@ -4,7 +4,16 @@ package Verstak::Processes;
 use v5.36;
 use Exporter qw(import);
 use Verstak::Wait qw(wait_until);
-our @EXPORT_OK = qw(alive title parent descendants children_of kill_all slurp running_uid);
+our @EXPORT_OK = qw(alive title parent descendants children_of in_session kill_all slurp running_uid adopt_orphans);
+
+# Makes this process the parent of orphans among its descendants, so that a test finds what a crashed master left.
+sub adopt_orphans () {
+    require POSIX;
+    my %prctl  = (x86_64 => 157, aarch64 => 167);
+    my $number = $prctl{ (POSIX::uname())[4] } // return;
+    syscall $number, 36, 1, 0, 0, 0;    # PR_SET_CHILD_SUBREAPER
+    return;
+}
 
 sub slurp ($path) {
     open my $fh, '<:raw', $path or return;
@@ -34,6 +43,16 @@ sub title ($pid) {
     $line =~ s/\0+\z//;
     $line =~ s/\0/ /g;
     return $line;
+}
+
+# Processes of the session that $leader leads or led, whatever became of it.
+sub in_session ($leader) {
+    my @found;
+    for my $pid (keys %{ all_parents() }) {
+        my $rest = (slurp("/proc/$pid/stat") // next) =~ s/\A.*\) //sr;
+        push @found, $pid if (split ' ', $rest)[3] == $leader;
+    }
+    return @found;
 }
 
 sub running_uid ($pid) {
