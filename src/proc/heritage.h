@@ -1,0 +1,26 @@
+/*
+ * heritage: everything that a child inherits from the master over fork. Every other descriptor is closed in the child, so what
+ * is not named here is not there.
+ */
+#ifndef PROC_HERITAGE_H
+#define PROC_HERITAGE_H
+
+#include <stdbool.h>
+
+struct config;
+struct child_kind;
+
+struct heritage {
+    const struct config *config;   /* of this generation; read only */
+    const struct child_kind *kind; /* what this child is */
+    unsigned index;                /* which of its kind, from 0 */
+    unsigned generation;           /* counts reloads and upgrades */
+    int listener;                  /* bound and listening TCP socket, non-blocking; shared by all workers; -1 where the kind needs none */
+    int ready;                     /* write end: heritage_ready() tells the master "I serve" */
+    int master;                    /* read end of a pipe whose write end only the master holds: end of file = the master died */
+};
+
+/* Tells the master that this child is ready (once; closes heritage->ready). */
+void heritage_ready(struct heritage *heritage);
+
+#endif
