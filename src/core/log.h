@@ -1,7 +1,8 @@
 /*
  * The log: one line an event, `2026-11-22T10:15:00.123Z level process[pid]: message`, written by one write(2),
  * so that lines of several processes never mix. Control bytes in a message are escaped, lines are cut at 4 KiB.
- * Never pass a token, a password or a connection string.
+ * Never pass a token, a password or a connection string. Callable from any thread. A target that takes no line without
+ * waiting (a full pipe) or at all (disk full) loses it; the number of lost lines is logged when it takes lines again.
  */
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
@@ -16,11 +17,11 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
 
 /* target: "stderr", "syslog" or the path of a file (opened O_APPEND, mode 0640). Keeps the old target on failure. */
 bool log_open(const char *target, enum log_level least, struct strbuf *error) WARN_UNUSED;
-/* Opens the same target again (after logrotate). */
+/* Opens the same target again (after logrotate), under the same descriptor. Keeps the old one on failure. */
 bool log_reopen(struct strbuf *error) WARN_UNUSED;
 /* Name of this process in each line, such as "worker 1"; copied. */
 void log_set_process(const char *name);
-/* Descriptor of the log file or 2; -1 with syslog. Children keep it over fork. */
+/* Descriptor of the log file or of the socket to syslog, or 2. Children keep it over fork. */
 int log_fd(void);
 
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -31,7 +31,7 @@ void strbuf_append(struct strbuf *b, const void *data, size_t len);
 void strbuf_append_char(struct strbuf *b, char c);
 void strbuf_append_str(struct strbuf *b, const char *s);
 void strbuf_printf(struct strbuf *b, const char *format, ...) PRINTF_LIKE(2, 3); /* appends */
-void strbuf_vprintf(struct strbuf *b, const char *format, va_list args);
+void strbuf_vprintf(struct strbuf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 /* Hands the heap memory over to the caller (free()), never NULL; the strbuf is empty afterwards. */
 char *strbuf_detach(struct strbuf *b);
 
