@@ -1,0 +1,81 @@
+# The Debian packages that this project needs, in one place, and the two functions that ask for them.
+# shellcheck shell=sh disable=SC2034 # used by those who source it
+# Sourced by the scripts in contrib/ (". contrib/packages.sh"); POSIX sh; Debian 12's names.
+
+# To build the server.
+packages_build="autoconf automake gcc libc6-dev make perl pkg-config
+	libcrypt-dev libcurl4-openssl-dev libh2o-evloop-dev libjson-c-dev libpq-dev libssl-dev libsystemd-dev libyaml-dev"
+
+# To run it: its libraries, the programs of a PostgreSQL server for the private database, users and privileges.
+# Any PostgreSQL from 13 on serves; where one is installed no other is asked for.
+packages_postgresql=postgresql-15
+for packages_initdb in /usr/lib/postgresql/1[3-9]/bin/initdb; do
+	if [ -x "$packages_initdb" ]; then packages_postgresql=; fi
+done
+packages_run="libcrypt1 libcurl4 libh2o-evloop0.13 libjson-c5 libpq5 libssl3 libsystemd0 libyaml-0-2
+	passwd util-linux $packages_postgresql"
+
+# To run t/ and make bench. The tests start PostgreSQL, PgBouncer and nginx themselves, unprivileged.
+packages_test="curl git libdbd-pg-perl libdbi-perl nginx-light pgbouncer postgresql-15 procps systemd xz-utils"
+
+# Formatter, analysers, fuzzers (libFuzzer comes with clang's run-time library), manual pages.
+packages_lint="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev mandoc shellcheck"
+
+# packages_missing NAME…: prints those that are not installed.
+packages_missing() {
+	for packages_name in "$@"; do
+		# One line for each architecture of the package.
+		dpkg-query -W -f '${db:Status-Status}\n' "$packages_name" 2>/dev/null | grep -qx installed || echo "$packages_name"
+	done
+}
+
+# Runs a command as root: directly, or through sudo.
+packages_as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null 2>&1; then
+		sudo "$@"
+	else
+		echo "$0: root is needed to install packages; as root run: apt-get install --no-install-recommends $packages_wanted" >&2
+		return 1
+	fi
+}
+
+# packages_install NAME…: installs what is missing, and nothing but that. With nothing missing neither root nor apt is needed.
+packages_install() {
+	packages_wanted=$(packages_missing "$@" | tr '\n' ' ')
+	if [ -z "$packages_wanted" ]; then return 0; fi
+	echo "installing packages: $packages_wanted" >&2
+	packages_cluster_off || return 1
+	packages_status=0
+	# shellcheck disable=SC2086 # a list of names
+	{
+		packages_as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update &&
+			packages_as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+				install --no-install-recommends $packages_wanted
+	} </dev/null >&2 || packages_status=1
+	packages_cluster_as_before
+	return "$packages_status"
+}
+
+# Debian's PostgreSQL server package starts a cluster of its own, which the server does not use. While the package is
+# being installed for the first time a file of ours says not to; nothing that is there already is touched.
+packages_dropin=/etc/postgresql-common/createcluster.d/verstak-sync-server.conf
+packages_cluster_off() {
+	packages_dropin_made=no
+	case " $packages_wanted " in
+	*" postgresql-15 "*) ;;
+	*) return 0 ;;
+	esac
+	if [ -e "$packages_dropin" ]; then return 0; fi
+	packages_dropin_made=yes
+	packages_as_root mkdir -p "${packages_dropin%/*}" &&
+		echo "create_main_cluster = false" | packages_as_root tee "$packages_dropin" >/dev/null
+}
+
+packages_cluster_as_before() {
+	if [ "$packages_dropin_made" = yes ]; then
+		packages_as_root rm -f "$packages_dropin"
+		packages_as_root rmdir "${packages_dropin%/*}" 2>/dev/null || true
+	fi
+}
