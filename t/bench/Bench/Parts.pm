@@ -1,0 +1,274 @@
+# The parts of `make bench`. Each starts servers of its own, measures by turns with its reference, and leaves nothing behind.
+package Bench::Parts;
+use v5.36;
+use Bench::Figures qw(figure note median rounds seconds);
+use Bench::Load    qw(wrk wrk_plain pgbench prober percentile);
+use Bench::Nginx;
+use Digest::SHA qw(sha256);
+use File::Temp;
+use File::Basename qw(dirname);
+use List::Util ();
+use Verstak::Postgres;
+use Verstak::Processes qw(slurp);
+use Verstak::Server;
+
+my $queries = dirname(__FILE__) . '/../../../sql/queries';
+
+# A server as operators run it, but for the attempt limits and a quiet log.
+sub server (%config) {
+    return Verstak::Server->new(database => 'private', config => { 'password.cost' => 12, %config });
+}
+
+# Runs two measurements by turns and returns their values. The first turn of each warms up and does not count.
+sub by_turns ($ours, $reference) {
+    my (@ours, @reference);
+    for my $round (0 .. rounds()) {
+        my ($a, $b) = ($ours->(), $reference->());
+        next if $round == 0;
+        push @ours,      $a;
+        push @reference, $b;
+    }
+    return (\@ours, \@reference);
+}
+
+sub scratch_file ($scratch, $name, $text) {
+    open my $fh, '>', "$scratch/$name" or die "cannot write $scratch/$name: $!\n";
+    print {$fh} $text;
+    close $fh or die "cannot write $scratch/$name: $!\n";
+    return "$scratch/$name";
+}
+
+# A directory that PostgreSQL's user can read, too.
+sub scratch () {
+    my $scratch = File::Temp->newdir('vss-bench-XXXXXX', TMPDIR => 1);
+    chmod 0755, $scratch;
+    return $scratch;
+}
+
+# $count devices in vaults of their own: file with their tokens, and the tokens.
+sub devices ($server, $scratch, $count) {
+    my ($name, $password) = $server->create_user('bench', 'bench password');
+    my @tokens = map { $server->pair($name, $password, vault_id => "vault-$_") } 1 .. $count;
+    return (scratch_file($scratch, 'tokens', join '', map { "$_\n" } @tokens), @tokens);
+}
+
+# A statement of the server with literals for its parameters, as a pgbench script.
+sub script ($scratch, $name, $statement, $before, @parameters) {
+    my $sql = slurp("$queries/$statement.sql");
+    $sql =~ s/^--.*\n//mg;
+    $sql =~ s/\$(\d+)/$parameters[$1 - 1] \/\/ die "$statement: no parameter $1\n"/ge;
+    $sql =~ s/\s+\z//;
+    return scratch_file($scratch, "$name.sql", "$before$sql" . ($sql =~ /;\z/ ? '' : ';') . "\n");
+}
+
+sub bytea ($bytes) {
+    return "'\\x" . unpack('H*', $bytes) . "'";
+}
+
+# --- health ----------------------------------------------------------------------------------------------------------
+
+sub part_health () {
+    my $scratch  = scratch();
+    my $server   = server('server.workers' => 1);
+    my $response = $server->request(GET => '/api/v1/health');
+    my $headers  = join '', map { "$_: " . $response->header($_) . "\n" }
+        grep { !/\A(?:date|connection|content-length|server)\z/ } $response->header_names;
+    my $pid = open my $pipe, '-|', "$ENV{VERSTAK_BUILD}/t/bench/bare_h2o", scratch_file($scratch, 'body', $response->body),
+        scratch_file($scratch, 'headers', $headers)
+        or die "cannot run bare_h2o: $!\n";
+    chomp(my $bare = <$pipe>);
+    my ($ours, $reference) = by_turns(
+        sub { wrk_plain('http://127.0.0.1:' . $server->port . '/api/v1/health', 1, 64) },
+        sub { wrk_plain("http://127.0.0.1:$bare/api/v1/health",                 1, 64) }
+    );
+    figure('health, 64 connections, one worker / bare libh2o', $ours, $reference, 'req/s', least => 0.8);
+    kill TERM => $pid;
+    close $pipe;
+    $server->stop;
+    return;
+}
+
+# --- push ------------------------------------------------------------------------------------------------------------
+
+sub push_script ($scratch, $number, $token, $operations) {
+    my $texts = sub ($expression) {
+        return $operations == 1 ? "ARRAY[$expression]" : "(SELECT array_agg($expression) FROM generate_series(1, $operations) i)";
+    };
+    my $i       = $operations == 1 ? '1' : 'i';
+    my $payload = '{"text":"' . 'verstak ' x 32 . '"}';
+    return script(
+        $scratch, "push-$number", 'sync_push', "\\set r random(1, 1000000000000)\n",
+        bytea(sha256($token)), "''",
+        $texts->("'p' || :r::text || '-' || $i"), $texts->("'note'"), $texts->("'Notes/' || (:r % 1000)::text || '.md'"),
+        $texts->("'update'"), $texts->("'$payload'"), $texts->("$i\::bigint"), $texts->('0::bigint'),
+        $texts->("'2026-11-22T10:15:00Z'"), "'{}'", "'{}'"
+    );
+}
+
+sub part_push () {
+    for my $operations (1, 100) {
+        my $scratch = scratch();
+        my $server  = server();
+        my ($tokens, @tokens) = devices($server, $scratch, 64);
+        my @scripts = map { push_script($scratch, $_, $tokens[$_], $operations) } 0 .. $#tokens;
+        my ($ours, $reference) = by_turns(
+            sub { wrk($server->port, 2, 32, 'push', $tokens, $operations) },
+            sub { pgbench($server, 32, @scripts) }
+        );
+        figure("push of $operations, 32 connections, 64 vaults / pgbench", $ours, $reference, 'push/s', least => 0.85);
+        $server->stop;
+    }
+    return;
+}
+
+# --- pull ------------------------------------------------------------------------------------------------------------
+
+# Fills the vault of a device up to $total operations, as pushes would have left it.
+sub fill ($server, $token, $total) {
+    my $dbh = $server->dbh;
+    my ($vault, $device) = $dbh->selectrow_array('SELECT vault_id, public_id FROM devices WHERE token_hash = ?::bytea', undef,
+        '\\x' . unpack 'H*', sha256($token));
+    $dbh->do(
+        q{INSERT INTO operations (vault_id, sequence, client_sequence, last_seen, received_at, device, op_id, entity_type, entity_id, op_type, created_at, payload)
+          SELECT ?, i, i, 0, now(), ?, 'fill-' || i, 'note', 'Notes/' || i % 1000 || '.md', 'update', '2026-11-22T10:15:00Z',
+                 '{"text":"' || repeat('verstak ', 32) || '"}' FROM generate_series(1, ?::bigint) i},
+        undef, $vault, $device, $total
+    );
+    $dbh->do('UPDATE vaults SET last_sequence = ? WHERE id = ?', undef, $total, $vault);
+    $dbh->do('VACUUM ANALYZE operations');
+    return $dbh->disconnect;
+}
+
+sub part_pull () {
+    my $scratch = scratch();
+    my $server  = server();
+    my (undef, $small, $large) = devices($server, $scratch, 2);
+    fill($server, $small, 100);
+    fill($server, $large, 1_000_000);
+    my $small_file = scratch_file($scratch, 'small', "$small\n");
+    my $large_file = scratch_file($scratch, 'large', "$large\n");
+    my @limits     = (100, 4 * 1024 * 1024);
+    my $script     = script($scratch, 'pull', 'sync_pull', '', bytea(sha256($small)), 0, @limits);
+    my ($ours, $reference) = by_turns(
+        sub { wrk($server->port, 2, 32, 'pull', $small_file, 0) },
+        sub { pgbench($server, 32, $script) }
+    );
+    figure('pull of a page of 100, 32 connections / pgbench', $ours, $reference, 'page/s', least => 0.7);
+    my ($from_small, $from_large) = by_turns(
+        sub { wrk($server->port, 2, 32, 'pull', $small_file, 0) },
+        sub { wrk($server->port, 2, 32, 'pull', $large_file, 999_900) }
+    );
+    figure('page from a vault of 100 / of 1,000,000', $from_small, $from_large, 'page/s', most => 1.2);
+    $server->stop;
+    return;
+}
+
+# --- blobs -----------------------------------------------------------------------------------------------------------
+
+use constant MEBIBYTE => 1024 * 1024;
+
+# A file of random bytes (what is the same twice would be stored once), and curl's MB/s for a transfer.
+sub random_file ($path, $mebibytes) {
+    system("head -c $mebibytes" . "M /dev/urandom >'$path'") == 0 or die "cannot write $path\n";
+    return $path;
+}
+
+sub curl_rate ($what, @arguments) {
+    my @command = ('curl', '-sS', '--fail', '-o', '/dev/null', '-w', '%{time_total}', @arguments);
+    open my $pipe, '-|', @command or die "cannot run curl: $!\n";
+    my $time = <$pipe>;
+    close $pipe or die "curl failed: $what\n";
+    return 256 * MEBIBYTE / 1e6 / $time;
+}
+
+sub anonymous ($pid) {
+    return (slurp("/proc/$pid/smaps_rollup") =~ /^Anonymous:\s+(\d+)/m ? $1 : 0) * 1024;
+}
+
+sub part_blobs () {
+    my $scratch = scratch();
+    my $server  = server('server.workers' => 1, 'limits.vault_quota' => '64GiB', 'limits.user_quota' => '64GiB');
+    my (undef, $token) = devices($server, $scratch, 1);
+    my $nginx  = Bench::Nginx->new;
+    my $url    = 'http://127.0.0.1:' . $server->port . '/api/v1/blobs/';
+    my @bearer = ('-H', "Authorization: Bearer $token");
+    my ($worker) = $server->pids_of('worker');
+    my $file   = random_file("$scratch/blob", 256);
+    my $before = anonymous($worker);
+    my $most   = $before;
+    my $number = 0;
+    my ($up, $nginx_up) = by_turns(
+        sub {
+            random_file($file, 256);
+            my $rate = curl_rate('upload', @bearer, '-F', "file=\@$file", $url);
+            $most = anonymous($worker) if anonymous($worker) > $most;
+            return $rate;
+        },
+        sub { curl_rate('PUT', '-T', $file, $nginx->url . '/blob' . ++$number) }
+    );
+    figure('upload of 256 MiB, fsynced / nginx WebDAV PUT, not synced', $up, $nginx_up, 'MB/s', least => 0.9);
+    chomp(my $sha256 = `sha256sum '$file' | cut -c1-64`);
+    my ($down, $nginx_down) = by_turns(
+        sub {
+            my $rate = curl_rate('download', @bearer, $url . $sha256);
+            $most = anonymous($worker) if anonymous($worker) > $most;
+            return $rate;
+        },
+        sub { curl_rate('GET', $nginx->url . "/blob$number") }
+    );
+    figure('download of 256 MiB / nginx GET', $down, $nginx_down, 'MB/s', least => 0.9);
+    note('anonymous memory of a worker grown by', ($most - $before) / MEBIBYTE, 'MiB', most => 32);
+    my @latency = prober(
+        $server->port,
+        sub {
+            for (1 .. 2) {
+                random_file($file, 256);
+                curl_rate('upload', @bearer, '-F', "file=\@$file", $url);
+                curl_rate('download', @bearer, $url . $sha256) for 1 .. 3;
+            }
+        }
+    );
+    note('health p99 during up- and downloads', percentile(0.99, @latency), 'ms', most => 20);
+    $server->stop;
+    return;
+}
+
+# --- latency and memory ------------------------------------------------------------------------------------------------
+
+sub part_latency () {
+    my $scratch = scratch();
+    my $server  = server('password.queue' => 200, 'http.request_timeout' => '60s');
+    my ($tokens) = devices($server, $scratch, 1);
+    my $rate;
+    my @latency = prober($server->port, sub { $rate = wrk($server->port, 1, 50, 'pair', $tokens) });
+    note('pairings with 50 clients', $rate, '1/s');
+    note('health p99 with 50 clients pairing', percentile(0.99, @latency), 'ms', most => 20);
+    $server->stop;
+    return;
+}
+
+sub status_kib ($pid, $key) {
+    return slurp("/proc/$pid/smaps_rollup") =~ /^$key:\s+(\d+)/m ? $1 : 0;
+}
+
+sub part_memory () {
+    my $server = server('server.workers' => 1, 'http.idle_timeout' => '10m');
+    my @pids = map { $server->pids_of($_) } qw(master worker mailer janitor);
+    note('our processes at rest, one worker: sum of RSS', List::Util::sum(map { status_kib($_, 'Rss') } @pids) / 1024, 'MiB');
+    note('our processes at rest, one worker: sum of PSS', List::Util::sum(map { status_kib($_, 'Pss') } @pids) / 1024, 'MiB');
+    my ($worker) = $server->pids_of('worker');
+    my $before = status_kib($worker, 'Rss');
+    my $count  = 9_900;
+    my @idle;
+    for (1 .. $count) {
+        my $connection = $server->connect;
+        $connection->request(GET => '/livez') or die "connection $_ got no answer\n";
+        push @idle, $connection;
+    }
+    note("a worker's growth with $count idle connections", (status_kib($worker, 'Rss') - $before) / 1024, 'MiB');
+    @idle = ();
+    $server->stop;
+    return;
+}
+
+1;
