@@ -1,6 +1,6 @@
-# The Debian packages that this project needs, in one place, and the two functions that ask for them.
+# The Debian packages that this project needs, in one place, and what installs them.
 # shellcheck shell=sh disable=SC2034 # used by those who source it
-# Sourced by the scripts in contrib/ (". contrib/packages.sh"); POSIX sh; Debian 12's names.
+# Sourced by the scripts in contrib/ (". contrib/packages.sh", then e.g. "packages_install build run"); POSIX sh; Debian 12's names.
 
 # To build the server.
 packages_build="autoconf automake gcc libc6-dev make perl pkg-config
@@ -15,17 +15,40 @@ done
 packages_run="libcrypt1 libcurl4 libh2o-evloop0.13 libjson-c5 libpq5 libssl3 libsystemd0 libyaml-0-2
 	passwd util-linux $packages_postgresql"
 
-# To run t/ and make bench. The tests start PostgreSQL, PgBouncer and nginx themselves, unprivileged.
-packages_test="curl git libdbd-pg-perl libdbi-perl nginx-light pgbouncer postgresql-15 procps systemd xz-utils"
+# To run t/ and make bench. The tests start PostgreSQL, PgBouncer and nginx themselves, unprivileged. The second build
+# of contrib/test.sh is clang's: sanitizers and fuzzers need its run-time library.
+packages_test="clang curl git libclang-rt-14-dev libdbd-pg-perl libdbi-perl nginx-light pgbouncer postgresql-15 procps
+	systemd xz-utils"
 
-# Formatter, analysers, fuzzers (libFuzzer comes with clang's run-time library), manual pages.
-packages_lint="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev mandoc shellcheck"
+# Formatter, analysers, checks of manual pages and scripts.
+packages_lint="clang-format clang-tidy cppcheck mandoc shellcheck"
 
-# packages_missing NAME…: prints those that are not installed.
+# packages_missing NAME…: prints those packages that are not installed.
 packages_missing() {
 	for packages_name in "$@"; do
 		# One line for each architecture of the package.
-		dpkg-query -W -f '${db:Status-Status}\n' "$packages_name" 2>/dev/null | grep -qx installed || echo "$packages_name"
+		packages_state=$(dpkg-query -W -f '${db:Status-Status}\n' "$packages_name" 2>/dev/null) || packages_state=
+		case "
+$packages_state
+" in
+		*"
+installed
+"*) ;;
+		*) echo "$packages_name" ;;
+		esac
+	done
+}
+
+# The packages of groups: build, run, test, lint.
+packages_of() {
+	for packages_group in "$@"; do
+		case $packages_group in
+		build) echo "$packages_build" ;;
+		run) echo "$packages_run" ;;
+		test) echo "$packages_test" ;;
+		lint) echo "$packages_lint" ;;
+		*) echo "$0: no group of packages is called '$packages_group'" >&2 && return 1 ;;
+		esac
 	done
 }
 
@@ -41,9 +64,11 @@ packages_as_root() {
 	fi
 }
 
-# packages_install NAME…: installs what is missing, and nothing but that. With nothing missing neither root nor apt is needed.
+# packages_install GROUP…: installs what is missing. With nothing missing neither root nor apt is needed.
 packages_install() {
-	packages_wanted=$(packages_missing "$@" | tr '\n' ' ')
+	packages_names=$(packages_of "$@") || return 1
+	# shellcheck disable=SC2086 # a list of names
+	packages_wanted=$(packages_missing $packages_names | sort -u | tr '\n' ' ')
 	if [ -z "$packages_wanted" ]; then return 0; fi
 	echo "installing packages: $packages_wanted" >&2
 	packages_cluster_off || return 1

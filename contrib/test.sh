@@ -8,7 +8,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 . contrib/packages.sh
-packages_install build run test
+packages_install build run test lint
 
 export LC_ALL=C.UTF-8 TZ=UTC
 build_plain=$top/build
