@@ -1,0 +1,56 @@
+-- Removes up to a_limit rows that the vaults of deleted users left, and the note of a vault when nothing is left of it.
+-- Run by the janitor alone (its lease), so that the locks on many blobs meet nobody else's.
+CREATE OR REPLACE FUNCTION vaults_purge(a_limit int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    t_vault bigint;
+    t_left  bigint := a_limit;
+    t_rows  bigint;
+BEGIN
+    WHILE t_left > 0 LOOP
+        SELECT vault_id INTO t_vault FROM deleted_vaults ORDER BY vault_id LIMIT 1 FOR UPDATE;
+        EXIT WHEN NOT FOUND;
+        DELETE FROM operations
+        WHERE vault_id = t_vault AND sequence <= (SELECT max(first.sequence)
+                                                  FROM (SELECT sequence FROM operations WHERE vault_id = t_vault
+                                                        ORDER BY sequence LIMIT t_left) AS first);
+        GET DIAGNOSTICS t_rows = ROW_COUNT;
+        t_left := t_left - t_rows;
+        DELETE FROM idempotency_keys
+        WHERE vault_id = t_vault AND key IN (SELECT key FROM idempotency_keys WHERE vault_id = t_vault LIMIT t_left);
+        GET DIAGNOSTICS t_rows = ROW_COUNT;
+        t_left := t_left - t_rows - vault_unreference(t_vault, t_left);
+        EXIT WHEN t_left <= 0;
+        DELETE FROM deleted_vaults WHERE vault_id = t_vault;
+        t_left := t_left - 1;
+    END LOOP;
+    RETURN a_limit - t_left;
+END $$;
+
+-- Takes up to a_limit references from a deleted vault. A blob that lost its last one gets the whole grace time. The blobs'
+-- rows are locked before the look for other references: two that take the last two at once see each other.
+CREATE OR REPLACE FUNCTION vault_unreference(a_vault bigint, a_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    t_blobs bytea[];
+BEGIN
+    SELECT array_agg(r.sha256) INTO t_blobs
+    FROM (SELECT sha256 FROM vault_blobs WHERE vault_id = a_vault ORDER BY sha256 LIMIT a_limit) AS r;
+    IF t_blobs IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM blobs WHERE sha256 = ANY (t_blobs) ORDER BY sha256 FOR NO KEY UPDATE;
+    DELETE FROM vault_blobs WHERE vault_id = a_vault AND sha256 = ANY (t_blobs);
+    UPDATE blobs b SET referenced = false, touched_at = clock_timestamp()
+    WHERE b.sha256 = ANY (t_blobs) AND NOT EXISTS (SELECT FROM vault_blobs r WHERE r.sha256 = b.sha256);
+    RETURN cardinality(t_blobs);
+END $$;
+
+-- Takes the lock under which the file is unlinked, and looks again: since the janitor's list was made the blob may have been
+-- touched or referenced. Busy ones are left for the next time.
+CREATE OR REPLACE FUNCTION blob_lock_unused(a_sha256 bytea, a_grace bigint) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+    t_touched timestamptz;
+BEGIN
+    SELECT touched_at INTO t_touched FROM blobs WHERE sha256 = a_sha256 FOR UPDATE SKIP LOCKED;
+    RETURN FOUND AND t_touched < clock_timestamp() - a_grace * interval '1 millisecond'
+           AND NOT EXISTS (SELECT FROM vault_blobs WHERE sha256 = a_sha256);
+END $$;

@@ -1,0 +1,9 @@
+-- lane: work
+-- Begins an admin's session after the right password.
+WITH session AS (
+    INSERT INTO admin_sessions (token_hash, name, stamp, address, expires_at)
+    VALUES ($1::bytea, $2::text, $3::text, coalesce($5::text, ''), now() + $4::bigint * interval '1 millisecond')
+    RETURNING expires_at
+)
+SELECT session.expires_at
+FROM session, audit_write('admin:' || $2::text, 'admin.login', 'admin:' || $2::text, $5::text, '') AS audit;

@@ -1,0 +1,8 @@
+-- lane: work
+-- Removes e-mail tokens that are used or expired.
+WITH gone AS (
+    DELETE FROM email_tokens
+    WHERE token_hash IN (SELECT token_hash FROM email_tokens WHERE expires_at < now() ORDER BY expires_at LIMIT $1::int FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+)
+SELECT count(*) AS removed FROM gone;

@@ -1,0 +1,3 @@
+-- lane: work
+-- Removes rows that deleted users' vaults left.
+SELECT vaults_purge($1::int) AS removed;
