@@ -51,6 +51,15 @@ void *http_request_alloc(struct http_request *request, size_t size) __attribute_
 /* A copy with a terminating zero. */
 char *http_request_strdup(struct http_request *request, const char *s, size_t len);
 
+/* What the handler keeps for its later steps (from http_request_alloc()); NULL before it was set. */
+void http_request_set_data(struct http_request *request, void *data);
+void *http_request_data(const struct http_request *request);
+/*
+ * end(data) runs once, on the loop, when the request object goes: for what memory alone does not free, such as a temporary file that
+ * waits for a database call which then ends in a 503. Last added, first called; data from http_request_alloc() is still there.
+ */
+void http_request_on_end(struct http_request *request, void (*end)(void *data), void *data);
+
 /* What came in. Strings end with a zero byte and live as long as the request object. */
 const char *http_request_id(const struct http_request *request);      /* 16 hexadecimal digits, in the log and X-Request-Id */
 const char *http_request_method(const struct http_request *request);
