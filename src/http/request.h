@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "core/compiler.h"
 #include "core/error_codes.h"
@@ -48,6 +49,11 @@ const struct config *http_request_config(const struct http_request *request);
 
 /* Memory that lives as long as the request object: zeroed. */
 void *http_request_alloc(struct http_request *request, size_t size) __attribute__((returns_nonnull));
+/*
+ * Calls cleanup(data) on the loop when the request object ends, however it was answered; the last registered first. For descriptors and temporary files that a
+ * step which may never run would have taken care of.
+ */
+void http_request_at_end(struct http_request *request, void (*cleanup)(void *data), void *data);
 /* A copy with a terminating zero. */
 char *http_request_strdup(struct http_request *request, const char *s, size_t len);
 

@@ -1,0 +1,47 @@
+/*
+ * http_connection: what we know of a TCP connection beside libh2o: in which phase it is and since when it made no progress, so that the sweep can cut
+ * what stands still; the client's address. Hangs on the socket's on_close; lives as long as the socket.
+ */
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
+
+#include <h2o.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error_codes.h"
+#include "http/server_private.h"
+
+struct http_request;
+
+enum http_phase { HTTP_PHASE_IDLE, HTTP_PHASE_HEAD, HTTP_PHASE_BODY, HTTP_PHASE_HANDLER, HTTP_PHASE_SEND };
+
+struct http_connection {
+    struct http_server *server;
+    h2o_socket_t *socket;
+    struct http_request *request; /* being handled or sent; NULL between requests */
+    enum http_phase phase;
+    uint64_t since; /* clock_mono_ms() of the last progress */
+    uint64_t mark;  /* what progress is measured by in this phase */
+    bool cut;       /* refused in the middle of a request: nothing of it is executed any more */
+    h2o_socket_cb refused_done; /* http/edge.c: libh2o's callback, while the rest of a refused request is thrown away */
+    char *refusal;              /* heap: the bytes of that answer */
+    bool peer_trusted;
+    struct trusted_address peer;
+    char address[TRUSTED_ADDRESS_SIZE]; /* of the peer */
+};
+
+/* Attaches to a socket that was just accepted. */
+void http_connection_new(struct http_server *server, h2o_socket_t *socket);
+/* NULL for a socket that is none of the server's connections. */
+struct http_connection *http_connection_of(h2o_socket_t *socket);
+struct http_connection *http_connection_of_request(h2o_req_t *req);
+
+/*
+ * The bytes of a whole answer with the contract's error, to be written past libh2o: Connection: close. text NULL: the code's own sentence. Heap.
+ */
+char *http_connection_refusal(struct http_server *server, enum error_code code, const char *text, char id_r[HTTP_ID_SIZE], size_t *len_r);
+
+void http_connection_sweep(struct http_server *server);
+
+#endif
