@@ -1,7 +1,6 @@
 /* clock: reads the two clocks. Stateless; every process and thread. */
 #include "core/clock.h"
 
-
 uint64_t clock_mono_us(void)
 {
     struct timespec now;

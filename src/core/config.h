@@ -1,6 +1,6 @@
 /*
- * The configuration: defaults, then <data>/config.yml (or --config FILE), then the environment, then flags. The options are
- * the rows of core/options.def. Read by the master at start and at SIGHUP; children inherit it and never change it.
+ * The configuration: defaults, then <data>/config.yml (or --config FILE), then the environment, then flags. The options
+ * are the rows of core/options.def. Read by the master at start and at SIGHUP; children inherit it and never change it.
  */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
@@ -26,16 +26,19 @@ struct config_admin {
 
 #define CONFIG_C_STRING char *
 #define CONFIG_C_PATH char *
+#define CONFIG_C_TARGET char *
+#define CONFIG_C_ADDRESS char *
+#define CONFIG_C_URL char *
 #define CONFIG_C_CHOICE char *
 #define CONFIG_C_INTEGER int64_t
 #define CONFIG_C_SIZE int64_t
 #define CONFIG_C_DURATION int64_t /* milliseconds */
 #define CONFIG_C_BOOLEAN bool
-#define CONFIG_C_LIST struct config_list
+#define CONFIG_C_NETWORKS struct config_list
 
 struct config {
-    char *data; /* --data: absolute after config_resolve_data() */
-    char *file; /* --config or <data>/config.yml */
+    char *data; /* --data: absolute; without symbolic links after config_resolve_data() */
+    char *file; /* --config or <data>/config.yml: absolute; need not exist in the second case */
 #define OPTION(section, key, type, def, min, max, unit, text) CONFIG_C_##type section##_##key;
 #include "core/options.def"
 #undef OPTION
@@ -43,7 +46,10 @@ struct config {
     size_t admin_count;
 };
 
-/* What the command line says of the server itself; the rest are options (--SECTION.KEY=VALUE sets any of them). */
+/*
+ * What command line and environment say of the server itself; the rest are options (--SECTION.KEY=VALUE sets any of
+ * them). Strings are copies: argv and the environment may be overwritten afterwards. Paths are absolute.
+ */
 struct config_flags {
     char *data;   /* --data, default "./server-data" */
     char *config; /* --config */
@@ -51,36 +57,56 @@ struct config_flags {
     bool admin_pass_stdin;
     bool daemon;       /* --daemon */
     bool check_config; /* --check-config */
-    bool version, help, routes;
-    char **settings; /* "section.key=value" of --listen, --port, --workers, --pid-file, --user, --SECTION.KEY=VALUE, in order */
+    bool version, help, routes, example_config;
+    char **settings; /* "section.key=value" of --listen, --workers, --pid-file, --user, --SECTION.KEY=VALUE, and
+                        "port=value", in order */
     size_t setting_count;
+    char **environment; /* "VERSTAK_PORT=value", … */
+    size_t environment_count;
 };
 
 /*
- * Reads argv (getopt_long). Overwrites secrets in argv (--admin-pass, a database.url) so that `ps` does not show them.
- * False with a message that names the flag.
+ * Reads argv and the environment. Overwrites secrets in argv (--admin-pass, a database.url) so that `ps` does not show
+ * them, and takes VERSTAK_DATABASE_URL out of the environment, so that children do not inherit it; argv keeps its order
+ * and its strings their lengths. False with a message that names the flag. Release it in both cases.
  */
 bool config_flags_parse(struct config_flags *flags, int argc, char **argv, struct strbuf *error) WARN_UNUSED;
 void config_flags_release(struct config_flags *flags);
+/*
+ * The arguments with which a new binary (USR2, --check-config) reads the same configuration: program, --data, --config
+ * and settings, ending with NULL. Not among them are --daemon, --admin-* and the connection string of --database.url,
+ * which is put into the environment of this process instead, as is what config_flags_parse() took out of it;
+ * config_flags_argv_free() takes it out again.
+ */
+char **config_flags_argv(const struct config_flags *flags, const char *program);
+void config_flags_argv_free(char ***argv);
 
 /*
- * Builds the configuration. A missing <data>/config.yml is an empty one; a missing --config FILE is an error. Errors name file, line and
- * key ("/data/config.yml:7: http.idle_timeout: …") or the environment variable or flag. The caller frees with config_free().
+ * Builds the configuration. A missing <data>/config.yml is an empty one; a missing --config FILE is an error. Errors
+ * name file, line and key ("/data/config.yml:7: http.idle_timeout: …") or the environment variable or flag. The caller
+ * frees with config_free().
  */
 struct config *config_load(const struct config_flags *flags, struct strbuf *error) WARN_UNUSED;
 void config_free(struct config **config);
+/*
+ * Replaces the data directory, which exists by now, by its real path, in both: after the drop of privileges a directory
+ * above it may not be searchable any more.
+ */
+bool config_resolve_data(struct config *config, struct config_flags *flags, struct strbuf *error) WARN_UNUSED;
 
 void config_print_help(FILE *out);
 /* The commented example with every option and its default: etc/config.yml is made from it. */
 void config_print_example(FILE *out);
 
 /*
- * Sets username's entry of `admin:` in the file (adds it or replaces the hash), atomically (temporary file, fsync, rename), mode 0640, keeping every
- * other line of the file as it is.
+ * Sets username's entry of `admin:` in the file (adds it or replaces the hash), atomically (temporary file, fsync,
+ * rename), mode 0640, keeping every other line of the file as it is. The file keeps its owner; a new one that root
+ * makes gets the directory's. An invalid file, user name or hash is refused and nothing is changed.
  */
-bool config_write_admin(const char *file, const char *username, const char *password_hash, struct strbuf *error) WARN_UNUSED;
+bool config_write_admin(const char *file, const char *username, const char *password_hash,
+                        struct strbuf *error) WARN_UNUSED;
 
-/* "127.0.0.1:47732", "[::1]:0": host without brackets and port. False when it is none. */
+/* "127.0.0.1:47732", "[::1]:0": numeric address without brackets, and port. False when it is none. */
 bool config_split_listen(const char *listen, char host_r[64], unsigned *port_r) WARN_UNUSED;
 
 #endif

@@ -1,4 +1,5 @@
-/* error_codes: the table of the contract's errors, from core/error_codes.def. Read by the HTTP layer for each error answer. */
+/* error_codes: the table of the contract's errors, from core/error_codes.def. Read by the HTTP layer for each error
+ * answer. */
 #include "core/error_codes.h"
 
 #include <assert.h>

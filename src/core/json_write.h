@@ -1,4 +1,5 @@
-/* Appends JSON text to a strbuf. The caller writes the braces and commas: answers are small and their shape is fixed. */
+/* Appends JSON text to a strbuf. The caller writes the braces and commas: answers are small and their shape is fixed.
+ */
 #ifndef CORE_JSON_WRITE_H
 #define CORE_JSON_WRITE_H
 

@@ -144,8 +144,9 @@ static size_t log_head(char *line, enum log_level level)
         struct tm tm;
         localtime_r(&now.tv_sec, &tm);
         strftime(seconds, sizeof(seconds), "%b %e %H:%M:%S", &tm);
-        return (size_t)snprintf(line, LOG_LINE_SIZE, "<%d>%s " LOG_IDENT "[%d]: %s: ",
-                                LOG_DAEMON | log_levels[level].priority, seconds, (int)getpid(), log_state.process);
+        return (size_t)snprintf(line, LOG_LINE_SIZE,
+                                "<%d>%s " LOG_IDENT "[%d]: %s: ", LOG_DAEMON | log_levels[level].priority, seconds,
+                                (int)getpid(), log_state.process);
     }
     clock_rfc3339(now.tv_sec, seconds);
     return (size_t)snprintf(line, LOG_LINE_SIZE, "%.19s.%03dZ %s %s[%d]: ", seconds, (int)(now.tv_nsec / 1000000),
@@ -160,8 +161,8 @@ static bool log_must_escape(const char *s, size_t size)
 }
 
 /*
- * Appends the message to the line, escaped, and a line feed; cuts it with "..." where it does not fit. A newline that an
- * attacker smuggles into a message must not begin a line of its own.
+ * Appends the message to the line, escaped, and a line feed; cuts it with "..." where it does not fit. A newline that
+ * an attacker smuggles into a message must not begin a line of its own.
  */
 static size_t log_escape(char *line, size_t at, const char *message, size_t len)
 {
@@ -277,13 +278,13 @@ static void log_line(enum log_level level, const char *format, va_list args)
     errno = error;
 }
 
-#define LOG_FUNCTION(function, level)                                                                                  \
-    void function(const char *format, ...)                                                                             \
-    {                                                                                                                  \
-        va_list args;                                                                                                  \
-        va_start(args, format);                                                                                        \
-        log_line(level, format, args);                                                                                 \
-        va_end(args);                                                                                                  \
+#define LOG_FUNCTION(function, level)      \
+    void function(const char *format, ...) \
+    {                                      \
+        va_list args;                      \
+        va_start(args, format);            \
+        log_line(level, format, args);     \
+        va_end(args);                      \
     }
 
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)

@@ -30,8 +30,8 @@ void log_warning(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /*
- * Request lines are many: log_buffered() collects them (at the level info) and log_flush() writes what is collected; the
- * worker calls it at the end of each turn of its loop and when it leaves.
+ * Request lines are many: log_buffered() collects them (at the level info) and log_flush() writes what is collected;
+ * the worker calls it at the end of each turn of its loop and when it leaves.
  */
 void log_buffered(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_flush(void);

@@ -18,9 +18,9 @@ struct strbuf {
 };
 
 extern char strbuf_empty[1];
-#define STRBUF_INIT                                                                                                    \
-    {                                                                                                                  \
-        .data = strbuf_empty                                                                                           \
+#define STRBUF_INIT          \
+    {                        \
+        .data = strbuf_empty \
     }
 
 void strbuf_init(struct strbuf *b);

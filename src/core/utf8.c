@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * The table of well-formed sequences (Unicode 15, table 3-7; RFC 3629, section 4): what the second byte may be depends on
- * the first, which rules out overlong forms, surrogates and what lies above U+10FFFF; further bytes are 80 to BF.
+ * The table of well-formed sequences (Unicode 15, table 3-7; RFC 3629, section 4): what the second byte may be depends
+ * on the first, which rules out overlong forms, surrogates and what lies above U+10FFFF; further bytes are 80 to BF.
  */
 size_t utf8_sequence(const char *s, size_t len)
 {
