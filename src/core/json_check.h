@@ -11,13 +11,14 @@
 
 #include "core/compiler.h"
 
-#define JSON_CHECK_DEPTH 512 /* deepest nesting accepted */
+#define JSON_CHECK_DEPTH 512        /* deepest nesting accepted */
+#define JSON_CHECK_DEEP_DEPTH 10000 /* … with JSON_CHECK_DEEP */
 
 enum json_verdict {
     JSON_OK,
     JSON_INVALID,    /* no JSON: syntax, UTF-8, control byte in a string */
     JSON_TRAILING,   /* a complete value, then more than white space */
-    JSON_TOO_DEEP,   /* nested deeper than JSON_CHECK_DEPTH */
+    JSON_TOO_DEEP,   /* nested deeper than the limit */
     JSON_UNSTORABLE, /* JSON, but a string that holds U+0000 or a lone surrogate; only with JSON_CHECK_STORABLE */
 };
 
@@ -26,6 +27,7 @@ enum json_verdict {
  * form.
  */
 #define JSON_CHECK_STORABLE 1u
+#define JSON_CHECK_DEEP 2u /* for texts of which no tree is built, like payloads */
 
 enum json_verdict json_check(const char *text, size_t len, unsigned flags) WARN_UNUSED;
 

@@ -20,11 +20,14 @@ struct work {
 
 /* nice: added to the threads' priority (0 to 19). Ends the process when threads cannot be made. */
 struct work_pool *work_pool_new(const char *name, unsigned threads, unsigned queue_limit, int nice);
-/* Waits for what runs, drops what waits without calling done(). */
+/*
+ * Waits for what runs; drops what waits, and what finished and was not reaped, without calling done(). The works
+ * themselves stay their owners'.
+ */
 void work_pool_free(struct work_pool **pool);
 /* False when queue_limit works wait already: nothing was taken. Never runs done() before it returns. */
 bool work_pool_submit(struct work_pool *pool, struct work *work) WARN_UNUSED;
-/* Readable while finished works wait for work_pool_reap(). */
+/* Readable while finished works wait for work_pool_reap(). The pool's: not to be closed. */
 int work_pool_fd(const struct work_pool *pool);
 void work_pool_reap(struct work_pool *pool);
 /* Works that wait and run. */
