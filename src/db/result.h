@@ -15,7 +15,8 @@
 enum db_outcome {
     DB_OK,
     DB_FAILED,      /* PostgreSQL refused it: nothing was written; sqlstate and message say why */
-    DB_UNAVAILABLE, /* it was never sent (no connection, queue full, deadline): nothing was written */
+    DB_UNAVAILABLE, /* nothing was written: it was never sent (no connection, queue full, deadline), or it was a read whose
+                       connection was lost, or the database takes no writes */
     DB_UNKNOWN,     /* it was sent and the connection was lost before the answer: unknown whether it was written */
 };
 
