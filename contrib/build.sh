@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds ./build/bin/verstak-sync-server. Arguments go to configure: contrib/build.sh --enable-werror
 # BUILD_DIR names another directory; CC another compiler. Run again it builds only what changed.
+# shellcheck disable=SC3013 # dash has -nt
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD_DIR:-$top/build}

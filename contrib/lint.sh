@@ -11,4 +11,4 @@ cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,pe
 	--suppress=missingIncludeSystem --suppress=varFuncNullUB -j 2 -Isrc -I"$build/src" -DPACKAGE_VERSION='"0"' src
 
 # shellcheck disable=SC2086 # the flags are words
-find src -name '*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$@" -- '"$flags"' 2>/dev/null' lint
+find src -name '*.c' -print0 | xargs -0 -P 2 -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$@" -- '"$flags"' 2>/dev/null' lint
