@@ -174,7 +174,7 @@ bool config_flags_parse(struct config_flags *flags, int argc, char **argv, struc
     *flags = (struct config_flags){0};
     config_flags_take_environment(flags);
     for (int i = 1; ok && i < argc; i++) {
-        struct config_argument a;
+        struct config_argument a = {0};
         ok = config_flag_scan(&a, argc, argv, &i, error);
         if (ok) {
             ok = config_flag_set(flags, &a, error);

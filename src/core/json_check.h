@@ -1,7 +1,17 @@
 /*
- * json_check: is this text exactly one JSON value (RFC 8259)? json-c, which builds the trees, also accepts texts that
- * are none (NaN, lone surrogates replaced in silence, …), so every text passes here first. Iterative, no allocation,
- * linear.
+ * json_check: is this text exactly one JSON value (RFC 8259)? Every text from outside passes here before json-c builds
+ * a tree of it. Iterative, no allocation, linear.
+ *
+ * What json-c 0.16 takes beyond RFC 8259 even with JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 (found by comparing
+ * the two on every sequence of up to three of 60 pieces of text; the reverse, a text that passes here and not there,
+ * was not found):
+ *   - NaN, Infinity, -Infinity
+ *   - leading zeros (00, -01, 01e5) and a point without digits behind it (1., 0.)
+ *   - control bytes in a string, tab and line feed among them
+ *   - in UTF-8: overlong forms, surrogates, and what lies above U+10FFFF
+ *   - anything behind a zero byte, which it takes for the end
+ * What it changes in silence: a lone surrogate's escape becomes U+FFFD, an integer outside 64 bits becomes the nearest
+ * one inside, the last of two members with one name wins. Its tokener counts a value inside n brackets as depth n + 1.
  */
 #ifndef CORE_JSON_CHECK_H
 #define CORE_JSON_CHECK_H
