@@ -15,29 +15,44 @@ LANGUAGE sql STABLE AS $$
     LIMIT 1;
 $$;
 
--- Stores the operations whose op_id the vault does not have yet, each once, numbered from a_base + 1 in the order of
--- the push. Returns how many. The look for a stored op_id is a scalar subquery with LIMIT, so that it stays one index
--- probe an operation: as a join it could become a hash over the whole vault.
+-- Stores several operations, numbered from a_base + 1 in the order of the push, and returns how many: those whose op_id the
+-- vault has, or that the push itself holds twice, are left out. That is rare, so all are first inserted in one go, in
+-- a subtransaction that a stored op_id undoes; asking for each beforehand took a third more time.
+-- In the second statement the look for a stored op_id is a scalar subquery with LIMIT, so that it stays one index probe
+-- an operation; as a join it could become a hash over the whole vault. A plan made for an array of one length is no
+-- better than another: without the setting PostgreSQL would plan at each call.
 CREATE OR REPLACE FUNCTION sync_push_store(
-    a_vault bigint, a_base bigint, a_device text,
+    a_vault bigint, a_base bigint, a_device text, a_now timestamptz,
     a_op_id text[], a_entity_type text[], a_entity_id text[], a_op_type text[], a_payload text[],
     a_client_sequence bigint[], a_last_seen bigint[], a_created_at text[])
-RETURNS bigint LANGUAGE plpgsql AS $$
+RETURNS bigint LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     t_rows bigint;
 BEGIN
+    BEGIN
+        INSERT INTO operations (vault_id, sequence, client_sequence, last_seen, received_at, device, op_id, entity_type,
+                                entity_id, op_type, created_at, payload)
+        SELECT a_vault, a_base + p.ord, p.client_sequence, p.last_seen, a_now, a_device, p.op_id, p.entity_type,
+               p.entity_id, p.op_type, p.created_at, p.payload
+        FROM unnest(a_op_id, a_entity_type, a_entity_id, a_op_type, a_payload, a_client_sequence, a_last_seen,
+                    a_created_at)
+             WITH ORDINALITY AS p (op_id, entity_type, entity_id, op_type, payload, client_sequence, last_seen,
+                                   created_at, ord);
+        RETURN cardinality(a_op_id);
+    EXCEPTION WHEN unique_violation THEN
+        NULL;
+    END;
     INSERT INTO operations (vault_id, sequence, client_sequence, last_seen, received_at, device, op_id, entity_type,
                             entity_id, op_type, created_at, payload)
-    SELECT a_vault, a_base + row_number() OVER (ORDER BY fresh.ord), fresh.client_sequence, fresh.last_seen,
-           clock_timestamp(), a_device, fresh.op_id, fresh.entity_type, fresh.entity_id, fresh.op_type,
-           fresh.created_at, fresh.payload
+    SELECT a_vault, a_base + row_number() OVER (ORDER BY p.ord), p.client_sequence, p.last_seen, a_now, a_device,
+           p.op_id, p.entity_type, p.entity_id, p.op_type, p.created_at, p.payload
     FROM (SELECT DISTINCT ON (pushed.op_id) pushed.*
           FROM unnest(a_op_id, a_entity_type, a_entity_id, a_op_type, a_payload, a_client_sequence, a_last_seen,
                       a_created_at)
                WITH ORDINALITY AS pushed (op_id, entity_type, entity_id, op_type, payload, client_sequence,
                                           last_seen, created_at, ord)
           WHERE (SELECT true FROM operations o WHERE o.vault_id = a_vault AND o.op_id = pushed.op_id LIMIT 1) IS NULL
-          ORDER BY pushed.op_id, pushed.ord) AS fresh;
+          ORDER BY pushed.op_id, pushed.ord) AS p;
     GET DIAGNOSTICS t_rows = ROW_COUNT;
     RETURN t_rows;
 END $$;
@@ -46,7 +61,7 @@ END $$;
 -- last_seen of an operation and not above a_base.
 CREATE OR REPLACE FUNCTION sync_push_conflicts(
     a_vault bigint, a_base bigint, a_device text, a_entity_type text[], a_entity_id text[], a_last_seen bigint[])
-RETURNS text LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     t_json text;
 BEGIN

@@ -15,11 +15,14 @@ CREATE OR REPLACE FUNCTION sync_push(
     OUT auth int, OUT user_name text, OUT touch bool, OUT error_code text, OUT error_detail text, OUT answer text)
 LANGUAGE plpgsql AS $$
 DECLARE
-    t_vault    bigint;
-    t_base     bigint;
-    t_device   text;
-    t_new      bigint;
-    t_accepted text[] := a_op_id;
+    t_ops       bigint := cardinality(a_op_id);
+    t_vault     bigint;
+    t_base      bigint;
+    t_device    text;
+    t_now       timestamptz;
+    t_new       bigint;
+    t_accepted  text[] := a_op_id;
+    t_conflicts text := '[]';
 BEGIN
     SELECT v.id, v.last_sequence INTO t_vault, t_base
     FROM vaults v WHERE v.id = (SELECT d.vault_id FROM devices d WHERE d.token_hash = a_token AND d.revoked_at IS NULL)
@@ -48,19 +51,31 @@ BEGIN
         END IF;
     END IF;
 
-    t_new := sync_push_store(t_vault, t_base, t_device, a_op_id, a_entity_type, a_entity_id, a_op_type, a_payload,
-                             a_client_sequence, a_last_seen, a_created_at);
+    t_now := clock_timestamp();
+    IF t_ops = 1 THEN
+        INSERT INTO operations (vault_id, sequence, client_sequence, last_seen, received_at, device, op_id, entity_type,
+                                entity_id, op_type, created_at, payload)
+        SELECT t_vault, t_base + 1, a_client_sequence[1], a_last_seen[1], t_now, t_device, a_op_id[1], a_entity_type[1],
+               a_entity_id[1], a_op_type[1], a_created_at[1], a_payload[1]
+        WHERE NOT EXISTS (SELECT FROM operations o WHERE o.vault_id = t_vault AND o.op_id = a_op_id[1]);
+        GET DIAGNOSTICS t_new = ROW_COUNT;
+    ELSE
+        t_new := sync_push_store(t_vault, t_base, t_device, t_now, a_op_id, a_entity_type, a_entity_id, a_op_type,
+                                 a_payload, a_client_sequence, a_last_seen, a_created_at);
+    END IF;
     IF t_new > 0 THEN
-        UPDATE vaults SET last_sequence = t_base + t_new, last_push_at = now() WHERE id = t_vault;
+        UPDATE vaults SET last_sequence = t_base + t_new, last_push_at = t_now WHERE id = t_vault;
     END IF;
-    IF t_new < cardinality(a_op_id) THEN
-        SELECT array_agg(i.op_id ORDER BY i.first) INTO t_accepted
-        FROM (SELECT p.op_id, min(p.ord) AS first FROM unnest(a_op_id) WITH ORDINALITY p (op_id, ord) GROUP BY p.op_id) i;
+
+    IF t_new < t_ops THEN
+        t_accepted := ARRAY(SELECT p.op_id FROM unnest(a_op_id) WITH ORDINALITY AS p (op_id, ord)
+                            GROUP BY p.op_id ORDER BY min(p.ord));
     END IF;
-    answer := '{"accepted":' || coalesce(array_to_json(t_accepted)::text, '[]')
-              || ',"count":' || cardinality(coalesce(t_accepted, '{}'))
-              || ',"conflicts":'
-              || sync_push_conflicts(t_vault, t_base, t_device, a_entity_type, a_entity_id, a_last_seen) || '}';
+    IF 0 < ANY (a_last_seen) AND t_base > ANY (a_last_seen) THEN
+        t_conflicts := sync_push_conflicts(t_vault, t_base, t_device, a_entity_type, a_entity_id, a_last_seen);
+    END IF;
+    answer := '{"accepted":' || array_to_json(t_accepted) || ',"count":' || cardinality(t_accepted)
+              || ',"conflicts":' || t_conflicts || '}';
     IF a_key <> '' THEN
         INSERT INTO idempotency_keys (vault_id, key, answer) VALUES (t_vault, a_key, answer);
     END IF;

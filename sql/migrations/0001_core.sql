@@ -68,6 +68,8 @@ CREATE INDEX devices_vault ON devices (vault_id);
 CREATE INDEX devices_user ON devices (user_id);
 
 -- The log. device is the public id as it goes into answers, so that a page needs no join and outlives its device.
+-- Not analysed before it has some thousand rows: with statistics of a table of one page PostgreSQL plans a walk over all
+-- of it, and each connection keeps that plan while the table grows, until the next analyse. Without, it uses the keys.
 CREATE TABLE operations (
     vault_id        bigint      NOT NULL,
     sequence        bigint      NOT NULL,
@@ -83,7 +85,8 @@ CREATE TABLE operations (
     payload         text        COLLATE "C" NOT NULL,
     CONSTRAINT operations_pkey PRIMARY KEY (vault_id, sequence),
     CONSTRAINT operations_op_id UNIQUE (vault_id, op_id)
-) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 5000,
+        autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 5000);
 
 -- For conflicts. An entity_id may be longer than a btree entry; the hash stands for it, the query compares the text.
 CREATE INDEX operations_entity ON operations (vault_id, hashtextextended(entity_id, 0), sequence)
