@@ -1,0 +1,308 @@
+/*
+ * The blob store on a local file system: <data>/blobs/ab/cd/<sha256>, and <data>/blobs/tmp for what is not complete.
+ * Runs in the file threads of workers and in the janitor. A file under its final name is complete and synced, and so is
+ * its directory entry: the database may refer to it.
+ */
+#include "blob/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "core/hex.h"
+#include "core/mem.h"
+
+#define PIECE (1024 * 1024)             /* bytes that are hashed and written at a time */
+#define NAME_SIZE (6 + DIGEST_HEX_SIZE) /* "ab/cd/<sha256>" */
+
+struct blob_store {
+    char *path; /* <data>/blobs, for messages */
+    int root;
+    int tmp;
+};
+
+static enum blob_outcome fault(struct strbuf *error, const struct blob_store *store, const char *doing,
+                               const char *name)
+{
+    int reason = errno;
+    strbuf_error(error, "cannot %s '%s/%s': %s", doing, store->path, name, strerror(reason));
+    return reason == ENOSPC || reason == EDQUOT ? BLOB_NO_SPACE : BLOB_FAILED;
+}
+
+static void blob_name(const unsigned char sha256[DIGEST_SIZE], char name_r[NAME_SIZE])
+{
+    hex_encode(sha256, 1, name_r);
+    name_r[2] = '/';
+    hex_encode(sha256 + 1, 1, name_r + 3);
+    name_r[5] = '/';
+    hex_encode(sha256, DIGEST_SIZE, name_r + 6);
+}
+
+static int open_directory(int at, const char *name)
+{
+    return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+struct blob_store *blob_store_open(const char *data_directory, struct strbuf *error)
+{
+    struct blob_store *store = mem_zalloc(sizeof(*store));
+    char *tmp = mem_printf("%s/blobs/tmp", data_directory);
+    store->path = mem_printf("%s/blobs", data_directory);
+    store->root = store->tmp = -1;
+    const char *at = store->path;
+    if ((mkdir(at, 0700) == 0 || errno == EEXIST) && (store->root = open_directory(AT_FDCWD, at)) >= 0) {
+        at = tmp;
+        if (mkdir(at, 0700) == 0 || errno == EEXIST)
+            store->tmp = open_directory(AT_FDCWD, at);
+    }
+    if (store->tmp < 0) {
+        strbuf_error(error, "cannot make or open the directory '%s': %s", at, strerror(errno));
+        blob_store_close(&store);
+    }
+    free(tmp);
+    return store;
+}
+
+void blob_store_close(struct blob_store **store)
+{
+    struct blob_store *s = *store;
+    if (s == NULL)
+        return;
+    *store = NULL;
+    if (s->root >= 0)
+        close(s->root);
+    if (s->tmp >= 0)
+        close(s->tmp);
+    free(s->path);
+    free(s);
+}
+
+/*
+ * A new file in tmp. The lock says that a living process is at work on it: blob_store_sweep() leaves such files alone.
+ * Between the making and the lock the file is a moment old, and a sweep takes only old ones.
+ */
+static enum blob_outcome temp_make(struct blob_store *store, struct blob_temp *temp, struct strbuf *error)
+{
+    unsigned char random[16];
+    char hex[2 * sizeof(random) + 1];
+    digest_random(random, sizeof(random));
+    hex_encode(random, sizeof(random), hex);
+    snprintf(temp->name, sizeof(temp->name), "%s", hex);
+    temp->fd = openat(store->tmp, temp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (temp->fd < 0)
+        return fault(error, store, "make a file in", "tmp");
+    if (flock(temp->fd, LOCK_EX | LOCK_NB) != 0) {
+        enum blob_outcome outcome = fault(error, store, "lock a file in", "tmp");
+        blob_store_drop(store, temp);
+        return outcome;
+    }
+    return BLOB_OK;
+}
+
+static bool write_all(int fd, const char *p, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+/* Hashes and writes piece by piece, so that a piece is still in the processor's cache when it is written. */
+static bool hash_and_write(int fd, const char *content, size_t len, unsigned char sha256_r[DIGEST_SIZE])
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool done = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
+    if (!done)
+        errno = ENOMEM;
+    for (size_t at = 0; done && at < len; at += PIECE) {
+        size_t n = len - at < PIECE ? len - at : PIECE;
+        done = EVP_DigestUpdate(hash, content + at, n) == 1 && write_all(fd, content + at, n);
+    }
+    done = done && EVP_DigestFinal_ex(hash, sha256_r, NULL) == 1;
+    int reason = errno;
+    EVP_MD_CTX_free(hash);
+    errno = reason;
+    return done;
+}
+
+enum blob_outcome blob_store_write(struct blob_store *store, const void *content, size_t len, struct blob_temp *temp_r,
+                                   unsigned char sha256_r[DIGEST_SIZE], struct strbuf *error)
+{
+    enum blob_outcome outcome = temp_make(store, temp_r, error);
+    if (outcome != BLOB_OK)
+        return outcome;
+    if (!hash_and_write(temp_r->fd, content, len, sha256_r) || fsync(temp_r->fd) != 0) {
+        outcome = fault(error, store, "write a file in", "tmp");
+        blob_store_drop(store, temp_r);
+    }
+    return outcome;
+}
+
+void blob_store_drop(struct blob_store *store, struct blob_temp *temp)
+{
+    unlinkat(store->tmp, temp->name, 0);
+    close(temp->fd);
+    temp->fd = -1;
+}
+
+static int open_below(int at, const char *name)
+{
+    if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+        return -1;
+    return open_directory(at, name);
+}
+
+/*
+ * Opens, or makes, the directory of a blob. All three levels are synced each time: one that is there may have been made
+ * by another thread a moment ago and not be on the disk yet. Syncing a clean directory costs next to nothing.
+ */
+static int open_home(struct blob_store *store, const char *name)
+{
+    char outer[3] = {name[0], name[1], '\0'}, inner[3] = {name[3], name[4], '\0'};
+    int home = -1, middle = open_below(store->root, outer);
+    if (middle < 0)
+        return -1;
+    home = open_below(middle, inner);
+    if (home >= 0 && (fsync(middle) != 0 || fsync(store->root) != 0)) {
+        close(home);
+        home = -1;
+    }
+    int reason = errno;
+    close(middle);
+    errno = reason;
+    return home;
+}
+
+static bool is_there(int home, const char *file, int64_t size)
+{
+    struct stat st;
+    return fstatat(home, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size == size;
+}
+
+enum blob_outcome blob_store_keep(struct blob_store *store, struct blob_temp *temp,
+                                  const unsigned char sha256[DIGEST_SIZE], int64_t size, struct strbuf *error)
+{
+    char name[NAME_SIZE];
+    const char *file = name + 6;
+    enum blob_outcome outcome = BLOB_OK;
+    blob_name(sha256, name);
+    int home = open_home(store, name);
+    if (home < 0) {
+        outcome = fault(error, store, "make the directory of", name);
+    } else if (!is_there(home, file, size) && renameat(store->tmp, temp->name, home, file) != 0) {
+        outcome = fault(error, store, "make", name);
+    } else if (fsync(home) != 0) {
+        outcome = fault(error, store, "sync the directory of", name);
+    }
+    if (home >= 0)
+        close(home);
+    /* Gone already after the rename; there when the blob was, or when something failed. */
+    blob_store_drop(store, temp);
+    return outcome;
+}
+
+enum blob_outcome blob_store_read(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE], int *fd_r,
+                                  int64_t *size_r)
+{
+    char name[NAME_SIZE];
+    struct stat st;
+    blob_name(sha256, name);
+    int fd = openat(store->root, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? BLOB_MISSING : BLOB_FAILED;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return BLOB_FAILED;
+    }
+    *fd_r = fd;
+    *size_r = st.st_size;
+    return BLOB_OK;
+}
+
+enum blob_outcome blob_store_remove(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
+                                    struct strbuf *error)
+{
+    char name[NAME_SIZE], directory[6];
+    blob_name(sha256, name);
+    memcpy(directory, name, 5);
+    directory[5] = '\0';
+    if (unlinkat(store->root, name, 0) != 0)
+        return errno == ENOENT ? BLOB_OK : fault(error, store, "remove", name);
+    /* Else a crash could bring the file back after its row has gone, and nobody would ever find it. */
+    int home = open_directory(store->root, directory);
+    if (home < 0 || fsync(home) != 0) {
+        enum blob_outcome outcome = fault(error, store, "sync the directory of", name);
+        if (home >= 0)
+            close(home);
+        return outcome;
+    }
+    close(home);
+    return BLOB_OK;
+}
+
+static bool sweep_one(struct blob_store *store, const char *name, time_t before)
+{
+    struct stat st;
+    bool removed = false;
+    int fd = openat(store->tmp, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime < before && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        removed = unlinkat(store->tmp, name, 0) == 0;
+    close(fd);
+    return removed;
+}
+
+unsigned blob_store_sweep(struct blob_store *store, int64_t age_ms)
+{
+    const struct dirent *entry;
+    time_t before = time(NULL) - (time_t)(age_ms / 1000);
+    unsigned removed = 0;
+    int fd = open_directory(store->tmp, ".");
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (directory == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    while ((entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.')
+            removed += sweep_one(store, entry->d_name, before);
+    }
+    closedir(directory);
+    return removed;
+}
+
+bool blob_store_writable(struct blob_store *store)
+{
+    struct blob_temp temp;
+    if (temp_make(store, &temp, NULL) != BLOB_OK)
+        return false;
+    bool written = write_all(temp.fd, "verstak", 7);
+    blob_store_drop(store, &temp);
+    return written;
+}
+
+int64_t blob_store_free_bytes(struct blob_store *store)
+{
+    struct statvfs st;
+    if (fstatvfs(store->root, &st) != 0)
+        return 0;
+    return (int64_t)st.f_bavail * (int64_t)st.f_frsize;
+}
