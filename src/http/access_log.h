@@ -12,6 +12,6 @@ struct http_server;
 /* Registers with libh2o. */
 void access_log_register(h2o_pathconf_t *pathconf);
 /* A request that was refused before libh2o had one. */
-void access_log_refused(const struct http_connection *connection, const char *id, enum error_code code);
+void access_log_refused(const struct http_connection *connection, enum error_code code);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Cookies of a worker's requests. Called by the router (session cookies), by handlers through http_request_cookie() and by
- * the handlers that log somebody in or out.
+ * Cookies of a worker's requests. Called by the router (session cookies), by handlers through http_request_cookie() and
+ * by the handlers that log somebody in or out.
  */
 #include "http/cookies.h"
 
@@ -59,8 +59,9 @@ bool cookies_find(const char *header, size_t len, const char *name, const char *
     return false;
 }
 
-void cookies_set(struct strbuf *out, const char *name, const char *value, const char *path, int64_t max_age, bool secure)
+void cookies_set(struct strbuf *out, const char *name, const char *value, const char *path, int64_t max_age,
+                 bool secure)
 {
-    strbuf_printf(out, "%s=%s; Path=%s; Max-Age=%" PRId64 "; HttpOnly; SameSite=Lax%s", name, value, path, max_age > 0 ? max_age : 0,
-                  secure ? "; Secure" : "");
+    strbuf_printf(out, "%s=%s; Path=%s; Max-Age=%" PRId64 "; HttpOnly; SameSite=Lax%s", name, value, path,
+                  max_age > 0 ? max_age : 0, secure ? "; Secure" : "");
 }

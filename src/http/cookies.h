@@ -15,14 +15,16 @@
 #define COOKIES_ADMIN_SESSION "admin_session" /* Path /admin */
 
 /*
- * Value of the first cookie of that name in a Cookie header value, borrowed from it and not zero-terminated; a value in quotation marks comes
- * without them. False when there is none.
+ * Value of the first cookie of that name in a Cookie header value, borrowed from it and not zero-terminated; a value in
+ * quotation marks comes without them. False when there is none.
  */
-bool cookies_find(const char *header, size_t len, const char *name, const char **value_r, size_t *value_len_r) WARN_UNUSED;
+bool cookies_find(const char *header, size_t len, const char *name, const char **value_r,
+                  size_t *value_len_r) WARN_UNUSED;
 /*
- * Appends the value of a Set-Cookie header: HttpOnly, SameSite=Lax and Max-Age in seconds (0 or less: the browser forgets the cookie). name and value are
- * ours (tokens of letters and digits), never text of a client.
+ * Appends the value of a Set-Cookie header: HttpOnly, SameSite=Lax and Max-Age in seconds (0 or less: the browser
+ * forgets the cookie). name and value are ours (tokens of letters and digits), never text of a client.
  */
-void cookies_set(struct strbuf *out, const char *name, const char *value, const char *path, int64_t max_age, bool secure);
+void cookies_set(struct strbuf *out, const char *name, const char *value, const char *path, int64_t max_age,
+                 bool secure);
 
 #endif

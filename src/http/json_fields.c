@@ -23,7 +23,8 @@ static bool wrong_type(struct http_request *request, const char *name, const cha
     return false;
 }
 
-bool json_field_text(struct http_request *request, struct json_object *object, const char *name, size_t max, struct json_text *value_r)
+bool json_field_text(struct http_request *request, struct json_object *object, const char *name, size_t max,
+                     struct json_text *value_r)
 {
     struct json_object *value = member(object, name);
     if (value == NULL)
@@ -40,12 +41,13 @@ bool json_field_text(struct http_request *request, struct json_object *object, c
     return true;
 }
 
-/* json-c cuts whole numbers that are too great to the limits of their type, so the limits themselves are no numbers here. */
+/* json-c cuts whole numbers that are too great to the limits of their type, so the limits themselves are no numbers
+ * here. */
 static bool whole_number(struct json_object *value, int64_t *value_r)
 {
     if (json_object_is_type(value, json_type_int)) {
         *value_r = json_object_get_int64(value);
-        return *value_r != INT64_MIN && (*value_r < 0 || json_object_get_uint64(value) < (uint64_t)INT64_MAX);
+        return *value_r != INT64_MIN && (*value_r < 0 || json_object_get_uint64(value) <= (uint64_t)INT64_MAX);
     }
     double number = json_object_get_double(value);
     if (!(fabs(number) < 9007199254740992.0) || number != floor(number)) /* 2^53: beyond, a double is no exact number */
@@ -64,7 +66,8 @@ bool json_field_int(struct http_request *request, struct json_object *object, co
     return whole_number(value, value_r) || wrong_type(request, name, "a whole number of 64 bits");
 }
 
-bool json_field_array(struct http_request *request, struct json_object *object, const char *name, struct json_object **value_r)
+bool json_field_array(struct http_request *request, struct json_object *object, const char *name,
+                      struct json_object **value_r)
 {
     struct json_object *value = member(object, name);
     if (value != NULL && !json_object_is_type(value, json_type_array))

@@ -1,6 +1,6 @@
 /*
- * Finds the parts of a multipart/form-data body. Called by handlers with a form, and by the upload of a blob in a thread of the work pool: the search
- * through 256 MiB takes too long for the event loop.
+ * Finds the parts of a multipart/form-data body. Called by handlers with a form, and by the upload of a blob in a
+ * thread of the work pool: the search through 256 MiB takes too long for the event loop.
  */
 #include "http/multipart.h"
 
@@ -27,7 +27,8 @@ static bool is_blank(char c)
 
 static bool is_boundary_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != '\0' && strchr("'()+_,-./:=? ", c) != NULL);
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("'()+_,-./:=? ", c) != NULL);
 }
 
 static bool is_token_char(char c)
@@ -36,7 +37,8 @@ static bool is_token_char(char c)
 }
 
 /*
- * One "; name=value" of a header value. False when there is none or it is malformed: *at then stands where it failed, at the end when there was none.
+ * One "; name=value" of a header value. False when there is none or it is malformed: *at then stands where it failed,
+ * at the end when there was none.
  */
 static bool next_parameter(const char **at, const char *end, struct span *name_r, struct span *value_r)
 {
@@ -124,8 +126,8 @@ static enum after after_delimiter(const char **at, const char *end)
 }
 
 /*
- * The next delimiter from scan->at on, which then stands behind its line. *before_r is where the content before it ends. A line that only begins like
- * the delimiter is content.
+ * The next delimiter from scan->at on, which then stands behind its line. *before_r is where the content before it
+ * ends. A line that only begins like the delimiter is content.
  */
 static bool next_delimiter(struct scan *scan, const char **before_r, enum after *kind_r)
 {
@@ -231,8 +233,8 @@ static bool one_part(struct scan *scan, struct multipart_part *part, enum after 
     return true;
 }
 
-bool multipart_parse(const char *body, size_t len, const char *boundary, struct multipart_part *parts_r, size_t max, size_t *count_r,
-                     struct strbuf *error)
+bool multipart_parse(const char *body, size_t len, const char *boundary, struct multipart_part *parts_r, size_t max,
+                     size_t *count_r, struct strbuf *error)
 {
     struct scan scan = {.at = body, .end = body + len};
     size_t boundary_len = strlen(boundary);

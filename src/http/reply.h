@@ -1,6 +1,6 @@
 /*
- * Answers. Each ends the handler's part: the request must not be touched afterwards but by the caller's return. All set Content-Length,
- * X-Request-Id and the security headers; HEAD sends no body.
+ * Answers. Each ends the handler's part: the request must not be touched afterwards but by the caller's return. All set
+ * Content-Length, X-Request-Id and the security headers; HEAD sends no body.
  */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
@@ -33,13 +33,14 @@ void reply_retry_after(struct http_request *request, enum error_code code, int64
 void reply_internal(struct http_request *request, const char *format, ...) PRINTF_LIKE(2, 3);
 
 struct reply_file {
-    int fd;              /* taken over: closed in every case */
-    int64_t size;        /* of the whole content */
+    int fd;       /* taken over: closed in every case */
+    int64_t size; /* of the whole content */
     const char *type;
-    const char *etag;    /* quoted, strong */
+    const char *etag; /* quoted, strong */
 };
 /*
- * Content of a file: HEAD, one Range (206, 416; several ranges: 200), If-Range, If-None-Match (304). Yields to other connections after each MiB.
+ * Content of a file: HEAD, one Range (206, 416; several ranges: 200), If-Range, If-None-Match (304). Yields to other
+ * connections after each MiB.
  */
 void reply_file(struct http_request *request, const struct reply_file *file);
 

@@ -1,14 +1,14 @@
 /*
  * http_request: the one object between handlers and libh2o, in a worker.
  *
- * It lives on the heap with its own memory pool until the last of these lets go: libh2o's request, a database query, a work in a
- * thread. It knows whether it was answered, so that a late result never reaches libh2o (whose next request of the connection has the
- * same address). A step is never called for a request that is answered or dead; a handler therefore reads top-down: parse, one
- * database call, answer.
+ * It lives on the heap with its own memory pool until the last of these lets go: libh2o's request, a database query, a
+ * work in a thread. It knows whether it was answered, so that a late result never reaches libh2o (whose next request of
+ * the connection has the same address). A step is never called for a request that is answered or dead; a handler
+ * therefore reads top-down: parse, one database call, answer.
  *
- * Each handler and step either answers (http/reply.h) or makes exactly one call that names the next step. Requests that wait longer than
- * http.request_timeout get a 503 from the sweep; one whose work runs in a thread is answered only after the thread has finished, because
- * the thread may read the body.
+ * Each handler and step either answers (http/reply.h) or makes exactly one call that names the next step. Requests that
+ * wait longer than http.request_timeout get a 503 from the sweep; one whose work runs in a thread is answered only
+ * after the thread has finished, because the thread may read the body.
  */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
@@ -40,8 +40,8 @@ struct http_context {
     struct work_pool *hashing; /* passwords */
     struct work_pool *files;   /* hashing, syncing and checking of files */
     struct blob_store *blobs;
-    struct health *health;     /* api/health.c */
-    time_t started;            /* of the master */
+    struct health *health; /* api/health.c */
+    time_t started;        /* of the master */
 };
 
 const struct http_context *http_request_context(const struct http_request *request);
@@ -49,11 +49,6 @@ const struct config *http_request_config(const struct http_request *request);
 
 /* Memory that lives as long as the request object: zeroed. */
 void *http_request_alloc(struct http_request *request, size_t size) __attribute__((returns_nonnull));
-/*
- * Calls cleanup(data) on the loop when the request object ends, however it was answered; the last registered first. For descriptors and temporary files that a
- * step which may never run would have taken care of.
- */
-void http_request_at_end(struct http_request *request, void (*cleanup)(void *data), void *data);
 /* A copy with a terminating zero. */
 char *http_request_strdup(struct http_request *request, const char *s, size_t len);
 
@@ -61,18 +56,22 @@ char *http_request_strdup(struct http_request *request, const char *s, size_t le
 void http_request_set_data(struct http_request *request, void *data);
 void *http_request_data(const struct http_request *request);
 /*
- * end(data) runs once, on the loop, when the request object goes: for what memory alone does not free, such as a temporary file that
- * waits for a database call which then ends in a 503. Last added, first called; data from http_request_alloc() is still there.
+ * end(data) runs once, on the loop, when the request object goes: for what memory alone does not free, such as a
+ * temporary file that waits for a database call which then ends in a 503. Last added, first called; data from
+ * http_request_alloc() is still there.
  */
 void http_request_on_end(struct http_request *request, void (*end)(void *data), void *data);
 
 /* What came in. Strings end with a zero byte and live as long as the request object. */
-const char *http_request_id(const struct http_request *request);      /* 16 hexadecimal digits, in the log and X-Request-Id */
+const char *
+http_request_id(const struct http_request *request); /* 16 hexadecimal digits, in the log and X-Request-Id */
 const char *http_request_method(const struct http_request *request);
-const char *http_request_arg(const struct http_request *request);     /* the {} of the route; decoded, storable UTF-8, never empty */
-const char *http_request_address(const struct http_request *request); /* the client's, by the rules of server.trusted_proxies */
-bool http_request_secure(const struct http_request *request);         /* came over HTTPS through a trusted proxy */
-bool http_request_wants_html(const struct http_request *request);     /* a browser: Accept holds text/html */
+const char *
+http_request_arg(const struct http_request *request); /* the {} of the route; decoded, storable UTF-8, never empty */
+const char *
+http_request_address(const struct http_request *request);     /* the client's, by the rules of server.trusted_proxies */
+bool http_request_secure(const struct http_request *request); /* came over HTTPS through a trusted proxy */
+bool http_request_wants_html(const struct http_request *request); /* a browser: Accept holds text/html */
 /* Value of the header (lower-case name), or NULL. A header that came twice is joined by ", ", Cookie by "; ". */
 const char *http_request_header(struct http_request *request, const char *name);
 /* Decoded parameter of the query string, or NULL when absent; `""` when empty. Broken encoding counts as absent. */
@@ -83,16 +82,19 @@ const char *http_request_body(const struct http_request *request, size_t *len_r)
 
 /* The session token that came with a CALLER_USER or CALLER_ADMIN request (64 digits). */
 const char *http_request_session(const struct http_request *request);
-/* Name of the user or admin behind the request, from the last statement's second column; NULL before. For the audit log. */
+/* Name of the user or admin behind the request, from the last statement's second column; NULL before. For the audit
+ * log. */
 const char *http_request_user(const struct http_request *request);
 /* For CALLER_ANYONE handlers that found out who it is: what the access log shows. */
 void http_request_set_user(struct http_request *request, const char *name);
 
 /*
- * JSON of the body: exactly one object, else the error is answered and NULL returned. Owned by the request. A field of null counts as absent.
+ * JSON of the body: exactly one object, else the error is answered and NULL returned. Owned by the request. A field of
+ * null counts as absent.
  */
 struct json_object *http_request_json(struct http_request *request);
-/* The body as a form (application/x-www-form-urlencoded, multipart/form-data without files) or as a JSON object of strings. False: answered. */
+/* The body as a form (application/x-www-form-urlencoded, multipart/form-data without files) or as a JSON object of
+ * strings. False: answered. */
 bool http_request_form(struct http_request *request) WARN_UNUSED;
 /* Field of the form, or NULL. */
 const char *http_request_form_field(struct http_request *request, const char *name);
@@ -104,19 +106,23 @@ void http_request_params(struct http_request *request, struct db_params *params_
 
 typedef void http_query_step(struct http_request *request, const struct db_result *result);
 /*
- * The database call. params is taken over. The step runs only with DB_OK and, where the route has a caller, AUTH_OK; everything else is answered here:
- * 401/403 by the auth column, 503 for DB_UNAVAILABLE and DB_UNKNOWN, 500 for DB_FAILED (with the detail in the log).
+ * The database call. params is taken over. The step runs only with DB_OK and, where the route has a caller, AUTH_OK;
+ * everything else is answered here: 401/403 by the auth column, 503 for DB_UNAVAILABLE and DB_UNKNOWN, 500 for
+ * DB_FAILED (with the detail in the log).
  */
-void http_request_query(struct http_request *request, enum db_statement statement, struct db_params *params, http_query_step *step);
+void http_request_query(struct http_request *request, enum db_statement statement, struct db_params *params,
+                        http_query_step *step);
 
 typedef void http_work_step(struct http_request *request, void *data);
 /*
- * run(data) in a thread of the pool, then step(request, data) on the loop. data lives as long as the request (http_request_alloc). A full pool: 503.
- * run touches only data and, read-only, the body.
+ * run(data) in a thread of the pool, then step(request, data) on the loop. data lives as long as the request
+ * (http_request_alloc). A full pool: 503. run touches only data and, read-only, the body.
  */
-void http_request_work(struct http_request *request, struct work_pool *pool, void *data, void (*run)(void *data), http_work_step *step);
+void http_request_work(struct http_request *request, struct work_pool *pool, void *data, void (*run)(void *data),
+                       http_work_step *step);
 
-/* Lets `then(request)` be called by someone else later (api/health.c waits for a check that many share). Never for a request that was answered. */
+/* Lets `then(request)` be called by someone else later (api/health.c waits for a check that many share). Never for a
+ * request that was answered. */
 struct http_waiter;
 struct http_waiter *http_request_wait(struct http_request *request, void (*then)(struct http_request *request));
 void http_waiter_wake(struct http_waiter **waiter); /* exactly once for each */

@@ -68,7 +68,8 @@ _Bool route_table_check(const struct route_table *table)
         if (!row_complete(&table->rows[i]))
             return false;
         for (size_t j = 0; j < i; ++j)
-            if (strcmp(table->rows[i].method, table->rows[j].method) == 0 && paths_meet(table->rows[i].path, table->rows[j].path))
+            if (strcmp(table->rows[i].method, table->rows[j].method) == 0 &&
+                paths_meet(table->rows[i].path, table->rows[j].path))
                 return false;
     }
     return true;

@@ -1,6 +1,6 @@
 /*
- * Client addresses behind proxies, in a worker. Called by http/server.c (the list, once) and http/connection.c, http/request_input.c (each request
- * that came over a trusted peer).
+ * Client addresses behind proxies, in a worker. Called by http/server.c (the list, once) and http/connection.c,
+ * http/request_input.c (each request that came over a trusted peer).
  */
 #include "http/trusted.h"
 
@@ -85,7 +85,8 @@ bool trusted_add(struct trusted *trusted, const char *network, struct strbuf *er
         n.bits += ipv4 ? 96 : 0;
     }
     if (!good)
-        return strbuf_error(error, "'%s' is no address or network; write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32", network);
+        return strbuf_error(error, "'%s' is no address or network; write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32",
+                            network);
     trusted->networks = mem_realloc(trusted->networks, (trusted->count + 1) * sizeof(n));
     trusted->networks[trusted->count++] = n;
     return true;

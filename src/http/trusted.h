@@ -1,6 +1,6 @@
 /*
- * trusted: which peers are proxies whose X-Forwarded-For and X-Forwarded-Proto headers are believed (server.trusted_proxies), and the client's
- * address that follows from them. Pure.
+ * trusted: which peers are proxies whose X-Forwarded-For and X-Forwarded-Proto headers are believed
+ * (server.trusted_proxies), and the client's address that follows from them. Pure.
  */
 #ifndef HTTP_TRUSTED_H
 #define HTTP_TRUSTED_H
@@ -34,9 +34,11 @@ bool trusted_from_text(const char *s, size_t len, struct trusted_address *addres
 void trusted_format(const struct trusted_address *address, char out_r[TRUSTED_ADDRESS_SIZE]);
 
 /*
- * The client behind a trusted peer: *address (the peer on entry) becomes the rightmost address of X-Forwarded-For that is no
- * trusted proxy. What stands left of it anybody could have written. An entry that is no address ends the walk at the one before.
+ * The client behind a trusted peer: *address (the peer on entry) becomes the rightmost address of X-Forwarded-For that
+ * is no trusted proxy. What stands left of it anybody could have written. An entry that is no address ends the walk at
+ * the one before.
  */
-void trusted_walk(const struct trusted *trusted, const char *forwarded_for, size_t len, struct trusted_address *address);
+void trusted_walk(const struct trusted *trusted, const char *forwarded_for, size_t len,
+                  struct trusted_address *address);
 
 #endif

@@ -7,7 +7,8 @@
 
 #include "core/utf8.h"
 
-bool urlencoded_next(const char **at, size_t *len, const char **name_r, size_t *name_len_r, const char **value_r, size_t *value_len_r)
+bool urlencoded_next(const char **at, size_t *len, const char **name_r, size_t *name_len_r, const char **value_r,
+                     size_t *value_len_r)
 {
     while (*len > 0) {
         const char *piece = *at, *stop = memchr(piece, '&', *len);
