@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "db/cancel.h"
+#include "db/message.h"
 #include "db/pool_private.h"
 #include "db/wire.h"
 
@@ -95,12 +96,6 @@ static void conn_close(struct db_conn *conn)
     strbuf_reset(&conn->notice);
 }
 
-/* First line of a message of libpq without the line's end. */
-static void append_first_line(struct strbuf *out, const char *message)
-{
-    strbuf_append(out, message, strcspn(message, "\n"));
-}
-
 /* Ends a round of connecting or a connection; the next attempt comes after the pause. */
 static void conn_go_offline(struct db_conn *conn, uint64_t pause)
 {
@@ -162,11 +157,11 @@ static void conn_lost_by_error(struct db_conn *conn)
         conn->running_count == 0 ? NULL : H2O_STRUCT_FROM_MEMBER(struct db_query, link, conn->running.next);
     const char *last = head == NULL ? NULL : PQresultErrorField(head->error, PG_DIAG_MESSAGE_PRIMARY);
     if (last != NULL)
-        append_first_line(&reason, last);
+        message_first_line(&reason, last);
     else if (conn->notice.len > 0)
-        append_first_line(&reason, conn->notice.data);
+        message_first_line(&reason, conn->notice.data);
     else
-        append_first_line(&reason, PQerrorMessage(conn->pg));
+        message_first_line(&reason, PQerrorMessage(conn->pg));
     conn_lost(conn, reason.len > 0 ? reason.data : "the connection broke");
     strbuf_release(&reason);
 }
@@ -177,7 +172,7 @@ static void conn_attempt_failed(struct db_conn *conn, const char *reason)
     struct db_pool *pool = conn->lane->pool;
     log_debug("database connection %s %u: attempt failed: %s", conn->lane->name, conn->index, reason);
     strbuf_reset(&pool->reason);
-    append_first_line(&pool->reason, reason);
+    message_first_line(&pool->reason, reason);
     if (conn->sock != NULL)
         h2o_socket_close(conn->sock);
     conn->sock = NULL;
@@ -362,7 +357,7 @@ void conn_on_resolved(struct db_conn *conn, const char *reason)
         return;
     }
     strbuf_reset(&conn->lane->pool->reason);
-    append_first_line(&conn->lane->pool->reason, reason);
+    message_first_line(&conn->lane->pool->reason, reason);
     conn_round_failed(conn);
 }
 

@@ -171,3 +171,11 @@ void db_params_array_end(struct db_params *p)
         assert(array_count(array, len) == params_get_int32(array + ARRAY_EMPTY_HEADER));
     params_end(p);
 }
+
+void db_params_arrays(const struct db_params *p, const char **values_r, int *formats_r)
+{
+    for (int i = 0; i < p->count; i++) {
+        values_r[i] = p->lengths[i] < 0 ? NULL : p->bytes.data + p->offsets[i];
+        formats_r[i] = 1;
+    }
+}

@@ -38,4 +38,7 @@ void db_params_array_element(struct db_params *p, const void *data, size_t len);
 void db_params_array_int8(struct db_params *p, int64_t v);
 void db_params_array_end(struct db_params *p); /* asserts that `elements` were added */
 
+/* What libpq's calls want beside lengths: both arrays have DB_PARAMS_MAX places; the values stay in p. */
+void db_params_arrays(const struct db_params *p, const char **values_r, int *formats_r);
+
 #endif

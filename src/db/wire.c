@@ -30,10 +30,7 @@ static bool wire_send_statement(struct db_conn *conn, struct db_query *q)
     const struct db_statement_info *info = &db_statements[q->statement];
     const char *values[DB_PARAMS_MAX];
     int formats[DB_PARAMS_MAX];
-    for (int i = 0; i < q->params.count; i++) {
-        values[i] = q->params.lengths[i] < 0 ? NULL : q->params.bytes.data + q->params.offsets[i];
-        formats[i] = 1;
-    }
+    db_params_arrays(&q->params, values, formats);
     if (!conn->lane->pool->prepared)
         return PQsendQueryParams(conn->pg, info->sql, q->params.count, NULL, values, q->params.lengths, formats, 1);
     if (!conn->prepared[q->statement]) {
