@@ -126,7 +126,7 @@ static bool config_value_is_choice(const char *choices, const char *text)
 {
     size_t len = strlen(text);
     for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
-        if (len && strncmp(c, text, len) == 0 && (c[len] == '|' || !c[len]))
+        if (len && strcspn(c, "|") == len && strncmp(c, text, len) == 0)
             return true;
     return false;
 }

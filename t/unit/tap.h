@@ -48,7 +48,12 @@ static inline void tap_differ(const char *got, const char *wanted)
     printf("#      got: %s\n# expected: %s\n", got ? got : "(null)", wanted ? wanted : "(null)");
 }
 
-#define ok(condition, ...) tap_ok((condition), __FILE__, __LINE__, __VA_ARGS__)
+/* Evaluates the condition before the name's values, which it may change (a reason). */
+#define ok(condition, ...)                                   \
+    ({                                                       \
+        bool tap_passed = (condition);                       \
+        tap_ok(tap_passed, __FILE__, __LINE__, __VA_ARGS__); \
+    })
 
 #define is_str(got, wanted, ...)                                                                                   \
     do {                                                                                                           \

@@ -53,7 +53,8 @@ static void test_strings(const struct config *config)
             describe(db_conninfo_endpoints(c), &found, &names);
         is_str(c == NULL ? NULL : found.data, strings[i].endpoints, "'%s'", strings[i].conninfo);
         ok(names == strings[i].names, "has names to look up, or not");
-        ok((c == NULL) == (error.len > 0) && strstr(error.data, "hunter2") == NULL, "an error says why without quoting");
+        ok((c == NULL) == (error.len > 0) && strstr(error.data, "hunter2") == NULL,
+           "an error says why without quoting");
         db_conninfo_free(&c);
         strbuf_release(&error);
         strbuf_release(&found);
@@ -71,7 +72,8 @@ static const char *value_of(struct db_connect_params p, const char *keyword)
 
 static void test_params(struct config *config)
 {
-    struct db_conninfo *c = db_conninfo_parse("host=a,b user=u password=secret options='-c x.y=1' keepalives_idle=7", config, NULL);
+    struct db_conninfo *c =
+        db_conninfo_parse("host=a,b user=u password=secret options='-c x.y=1' keepalives_idle=7", config, NULL);
     const struct db_endpoints *e = db_conninfo_endpoints(c);
     struct db_connect_params p = db_conninfo_params(c, &e->items[1]);
     is_str(value_of(p, "host"), "b", "one host of several");

@@ -27,14 +27,10 @@ static const struct {
     int64_t value;
     const char *four, *eight;
 } integers[] = {
-    {0, "00000000", "0000000000000000"},
-    {1, "00000001", "0000000000000001"},
-    {-1, "ffffffff", "ffffffffffffffff"},
-    {258, "00000102", "0000000000000102"},
-    {INT32_MAX, "7fffffff", "000000007fffffff"},
-    {INT32_MIN, "80000000", "ffffffff80000000"},
-    {INT64_MAX, NULL, "7fffffffffffffff"},
-    {INT64_MIN, NULL, "8000000000000000"},
+    {0, "00000000", "0000000000000000"},         {1, "00000001", "0000000000000001"},
+    {-1, "ffffffff", "ffffffffffffffff"},        {258, "00000102", "0000000000000102"},
+    {INT32_MAX, "7fffffff", "000000007fffffff"}, {INT32_MIN, "80000000", "ffffffff80000000"},
+    {INT64_MAX, NULL, "7fffffffffffffff"},       {INT64_MIN, NULL, "8000000000000000"},
 };
 
 static void test_integers(void)
@@ -95,10 +91,38 @@ static void test_arrays(void)
     db_params_array_element(&p, "\0", 1);
     db_params_array_end(&p);
     /* dimensions, NULLs?, element type, length, lower bound, then length and bytes of each */
-    is_str(wire(&p, 0), "00000001" "00000001" "00000019" "00000003" "00000001" "000000026162" "ffffffff" "00000000", "text[] with a NULL");
-    is_str(wire(&p, 1), "00000001" "00000000" "00000014" "00000002" "00000001" "00000008fffffffffffffffe" "000000080000000000000007", "int8[]");
-    is_str(wire(&p, 2), "00000000" "00000000" "00000011", "empty bytea[]");
-    is_str(wire(&p, 3), "00000001" "00000000" "00000011" "00000001" "00000001" "0000000100", "bytea[]");
+    is_str(wire(&p, 0),
+           "00000001"
+           "00000001"
+           "00000019"
+           "00000003"
+           "00000001"
+           "000000026162"
+           "ffffffff"
+           "00000000",
+           "text[] with a NULL");
+    is_str(wire(&p, 1),
+           "00000001"
+           "00000000"
+           "00000014"
+           "00000002"
+           "00000001"
+           "00000008fffffffffffffffe"
+           "000000080000000000000007",
+           "int8[]");
+    is_str(wire(&p, 2),
+           "00000000"
+           "00000000"
+           "00000011",
+           "empty bytea[]");
+    is_str(wire(&p, 3),
+           "00000001"
+           "00000000"
+           "00000011"
+           "00000001"
+           "00000001"
+           "0000000100",
+           "bytea[]");
     is_int(p.types[0], DB_TYPE_TEXT_ARRAY, "type of text[]");
     is_int(p.types[1], DB_TYPE_INT8_ARRAY, "type of int8[]");
     is_int(p.types[2], DB_TYPE_BYTEA_ARRAY, "type of bytea[]");

@@ -1,17 +1,15 @@
 /*
- * Drives db/pool.h for t/12_db_pool.t, which starts and breaks databases around it. One command a line on stdin, one event a
- * line on stdout:
+ * Drives db/pool.h for t/12_db_pool.t, which starts and breaks databases around it. One command a line on stdin, one
+ * event a line on stdout:
  *
- *   submit ID STATEMENT DEADLINE_MS [i:NUMBER|t:TEXT|x:LENGTH|n:]…   → done ID ok VALUE | done ID failed SQLSTATE MESSAGE |
- *                                                                      done ID unavailable MESSAGE | done ID unknown MESSAGE
- *   forget STATEMENT [parameters]                                    (no callback)
- *   cancel ID                                                        → cancelled ID
- *   load ID STATEMENT COUNT CONCURRENCY DEADLINE_MS                  → loaded ID ok=N wrong=N failed=N unavailable=N unknown=N us=T
- *   stats                                                            → stats connected=N …
+ *   submit ID STATEMENT DEADLINE_MS [i:NUMBER|t:TEXT|x:LENGTH|n:]…   → done ID ok VALUE | done ID failed SQLSTATE
+ * MESSAGE | done ID unavailable MESSAGE | done ID unknown MESSAGE forget STATEMENT [parameters] (no callback) cancel ID
+ * → cancelled ID load ID STATEMENT COUNT CONCURRENCY DEADLINE_MS                  → loaded ID ok=N wrong=N failed=N
+ * unavailable=N unknown=N us=T stats                                                            → stats connected=N …
  *   quit                                                             → what was left is answered, then: bye
  *
- * "violation" is printed when a callback breaks the contract. The statements are this program's own: its db_statements keeps those of
- * sql/ from being linked.
+ * "violation" is printed when a callback breaks the contract. The statements are this program's own: its db_statements
+ * keeps those of sql/ from being linked.
  */
 #include "db/pool.h"
 
@@ -79,7 +77,8 @@ static bool submitting, quitting;
 
 static void load_next(struct load *load);
 
-static struct db_query *submit(enum db_statement statement, struct db_params *params, uint64_t ms, db_done_cb cb, void *arg)
+static struct db_query *submit(enum db_statement statement, struct db_params *params, uint64_t ms, db_done_cb cb,
+                               void *arg)
 {
     submitting = true;
     struct db_query *q = db_pool_submit(pool, statement, params, clock_mono_ms() + ms, cb, arg);
@@ -152,7 +151,8 @@ static void load_done(void *arg, const struct db_result *r)
         load->wrong++;
     free(call);
     if (++load->done == load->count) {
-        printf("loaded %s ok=%" PRIu64 " wrong=%" PRIu64 " failed=%" PRIu64 " unavailable=%" PRIu64 " unknown=%" PRIu64 " us=%" PRIu64 "\n",
+        printf("loaded %s ok=%" PRIu64 " wrong=%" PRIu64 " failed=%" PRIu64 " unavailable=%" PRIu64 " unknown=%" PRIu64
+               " us=%" PRIu64 "\n",
                load->id, load->outcomes[DB_OK], load->wrong, load->outcomes[DB_FAILED], load->outcomes[DB_UNAVAILABLE],
                load->outcomes[DB_UNKNOWN], clock_mono_us() - load->started);
         free(load);
@@ -260,8 +260,10 @@ static void command_stats(void)
 {
     struct db_pool_stats s;
     db_pool_get_stats(pool, &s);
-    printf("stats up=%d connected=%u connecting=%u waiting=%u running=%u refused=%" PRIu64 " reconnects=%" PRIu64 " unknown=%" PRIu64 "\n",
-           db_pool_connected(pool), s.connected, s.connecting, s.waiting, s.running, s.refused, s.reconnects, s.unknown);
+    printf("stats up=%d connected=%u connecting=%u waiting=%u running=%u refused=%" PRIu64 " reconnects=%" PRIu64
+           " unknown=%" PRIu64 "\n",
+           db_pool_connected(pool), s.connected, s.connecting, s.waiting, s.running, s.refused, s.reconnects,
+           s.unknown);
 }
 
 static void command(char *line)
@@ -374,7 +376,9 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
     if (!settings(&config, argc, argv) || !log_open(file == NULL ? "stderr" : file, LOG_LEVEL_DEBUG, &error)) {
-        fprintf(stderr, "usage: test_db_pool CONNINFO [prepared=0|1 read=N work=N queue=N statement_timeout=MS connect_timeout=MS]%s\n",
+        fprintf(stderr,
+                "usage: test_db_pool CONNINFO [prepared=0|1 read=N work=N queue=N statement_timeout=MS "
+                "connect_timeout=MS]%s\n",
                 error.data);
         return 2;
     }

@@ -54,7 +54,8 @@ static void test_integers(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(integers); i++) {
         struct db_result r = {.pg = result_of(integers[i].type, integers[i].hex)};
-        is_int(db_result_int(&r, 0, 0), integers[i].value, "integer %s", integers[i].hex == NULL ? "NULL" : integers[i].hex);
+        is_int(db_result_int(&r, 0, 0), integers[i].value, "integer %s",
+               integers[i].hex == NULL ? "NULL" : integers[i].hex);
         is_int(db_result_null(&r, 0, 0), integers[i].hex == NULL, "NULL or not");
         PQclear(r.pg);
     }

@@ -1,0 +1,217 @@
+/* blob/store.h, on a temporary directory */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "blob/store.h"
+#include "core/hex.h"
+#include "core/mem.h"
+#include "tap.h"
+
+static char base[] = "/tmp/verstak-store-XXXXXX";
+
+/* Number of files in <base>/blobs/tmp. */
+static int temp_count(void)
+{
+    char *path = mem_printf("%s/blobs/tmp", base);
+    DIR *directory = opendir(path);
+    int count = 0;
+    for (const struct dirent *e; directory != NULL && (e = readdir(directory)) != NULL;)
+        count += e->d_name[0] != '.';
+    if (directory != NULL)
+        closedir(directory);
+    free(path);
+    return count;
+}
+
+static char *path_of(const unsigned char sha256[DIGEST_SIZE])
+{
+    char hex[DIGEST_HEX_SIZE];
+    hex_encode(sha256, DIGEST_SIZE, hex);
+    return mem_printf("%s/blobs/%.2s/%.2s/%s", base, hex, hex + 2, hex);
+}
+
+static bool put(struct blob_store *store, const char *content, size_t len, unsigned char sha256_r[DIGEST_SIZE])
+{
+    struct blob_temp temp;
+    return blob_store_write(store, content, len, &temp, sha256_r, NULL) == BLOB_OK &&
+           blob_store_keep(store, &temp, sha256_r, (int64_t)len, NULL) == BLOB_OK;
+}
+
+static void test_sizes(struct blob_store *store)
+{
+    static const size_t sizes[] = {0, 1, 4096, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1, 5 * 1024 * 1024 + 7};
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        char *content = mem_alloc(sizes[i] + 1), *back = mem_zalloc(sizes[i] + 1);
+        unsigned char sha256[DIGEST_SIZE], expected[DIGEST_SIZE];
+        int fd = -1;
+        int64_t size = -1;
+        for (size_t n = 0; n < sizes[i]; n++)
+            content[n] = (char)(n * 31 + n / 251 + i);
+        digest_sha256(content, sizes[i], expected);
+        ok(put(store, content, sizes[i], sha256), "%zu bytes are stored", sizes[i]);
+        ok(memcmp(sha256, expected, DIGEST_SIZE) == 0, "with their hash");
+        ok(blob_store_read(store, sha256, &fd, &size) == BLOB_OK && size == (int64_t)sizes[i], "and found");
+        ok(read(fd, back, sizes[i]) == (ssize_t)sizes[i] && memcmp(back, content, sizes[i]) == 0, "as they were");
+        close(fd);
+        free(content);
+        free(back);
+    }
+    is_int(temp_count(), 0, "nothing stays in tmp");
+}
+
+static void test_again(struct blob_store *store)
+{
+    unsigned char sha256[DIGEST_SIZE];
+    struct stat before, after;
+    ok(put(store, "content", 7, sha256), "stored");
+    char *path = path_of(sha256);
+    stat(path, &before);
+    is_int(before.st_mode & 07777, 0600, "for its owner only");
+    ok(put(store, "content", 7, sha256), "stored again");
+    stat(path, &after);
+    ok(before.st_ino == after.st_ino, "the first file stays");
+    is_int(temp_count(), 0, "the second goes");
+    is_int(truncate(path, 3), 0, "a file that was damaged");
+    ok(put(store, "content", 7, sha256), "stored again");
+    stat(path, &after);
+    is_int(after.st_size, 7, "is replaced");
+    free(path);
+}
+
+static void test_missing(struct blob_store *store)
+{
+    unsigned char sha256[DIGEST_SIZE] = {1, 2, 3};
+    struct strbuf error = STRBUF_INIT;
+    int fd;
+    int64_t size;
+    is_int(blob_store_read(store, sha256, &fd, &size), BLOB_MISSING, "not there");
+    is_int(blob_store_remove(store, sha256, &error), BLOB_OK, "removing it is fine");
+    ok(put(store, "to be removed", 13, sha256), "stored");
+    is_int(blob_store_remove(store, sha256, &error), BLOB_OK, "removed");
+    is_int(blob_store_read(store, sha256, &fd, &size), BLOB_MISSING, "gone");
+    is_str(error.data, "", "no error");
+    char *path = path_of(sha256);
+    is_int(symlink("/etc/passwd", path), 0, "a symbolic link in its place");
+    is_int(blob_store_read(store, sha256, &fd, &size), BLOB_FAILED, "is not followed");
+    unlink(path);
+    free(path);
+}
+
+static void test_drop(struct blob_store *store)
+{
+    unsigned char sha256[DIGEST_SIZE];
+    struct blob_temp temp;
+    is_int(blob_store_write(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
+    is_int(temp_count(), 1, "one file in tmp");
+    blob_store_drop(store, &temp);
+    is_int(temp_count(), 0, "dropped");
+    is_int(blob_store_write(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
+    char *tmp = mem_printf("%s/blobs/tmp/%s", base, temp.name);
+    unlink(tmp);
+    free(tmp);
+    struct strbuf error = STRBUF_INIT;
+    sha256[0] ^= 0xff;
+    is_int(blob_store_keep(store, &temp, sha256, 1, &error), BLOB_FAILED, "a temporary file that somebody took away");
+    ok(strstr(error.data, "cannot make") != NULL, "is told: %s", error.data);
+    strbuf_release(&error);
+}
+
+/* A file size limit stands for the full disk: write() fails in the middle. */
+static void test_no_space(struct blob_store *store)
+{
+    struct rlimit old, small;
+    unsigned char sha256[DIGEST_SIZE];
+    struct blob_temp temp;
+    struct strbuf error = STRBUF_INIT;
+    char *content = mem_zalloc(3 * 1024 * 1024);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){1536 * 1024, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    enum blob_outcome outcome = blob_store_write(store, content, 3 * 1024 * 1024, &temp, sha256, &error);
+    setrlimit(RLIMIT_FSIZE, &old);
+    is_int(outcome, BLOB_FAILED, "a write that fails");
+    ok(strstr(error.data, "cannot write") != NULL, "is told: %s", error.data);
+    is_int(temp_count(), 0, "and nothing stays behind");
+    strbuf_release(&error);
+    free(content);
+}
+
+static char *old_file(const char *name)
+{
+    char *path = mem_printf("%s/blobs/tmp/%s", base, name);
+    struct timespec times[2] = {{.tv_sec = time(NULL) - 1000}, {.tv_sec = time(NULL) - 1000}};
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    futimens(fd, times);
+    close(fd);
+    return path;
+}
+
+static void test_sweep(struct blob_store *store)
+{
+    char *old = old_file("old"), *held = old_file("held"), *fresh = mem_printf("%s/blobs/tmp/fresh", base);
+    close(open(fresh, O_WRONLY | O_CREAT, 0600));
+    int lock = open(held, O_RDONLY);
+    flock(lock, LOCK_EX);
+    is_int(blob_store_sweep(store, 900000), 1, "one is removed");
+    ok(access(old, F_OK) != 0, "the old one");
+    ok(access(held, F_OK) == 0, "not the one that a process holds");
+    ok(access(fresh, F_OK) == 0, "not the fresh one");
+    close(lock);
+    is_int(blob_store_sweep(store, 900000), 1, "which goes when its process has gone");
+    unlink(fresh);
+    free(old);
+    free(held);
+    free(fresh);
+
+    unsigned char sha256[DIGEST_SIZE];
+    struct blob_temp temp;
+    is_int(blob_store_write(store, "at work", 7, &temp, sha256, NULL), BLOB_OK, "an upload at work");
+    is_int(blob_store_sweep(store, -5000), 0, "is left alone, however old");
+    is_int(blob_store_keep(store, &temp, sha256, 7, NULL), BLOB_OK, "and ends well");
+}
+
+static void test_writable(struct blob_store *store)
+{
+    ok(blob_store_writable(store), "writable");
+    is_int(temp_count(), 0, "the try leaves nothing");
+    ok(blob_store_free_bytes(store) > 0, "free bytes");
+    char *tmp = mem_printf("%s/blobs/tmp", base), *away = mem_printf("%s/blobs/away", base);
+    is_int(rmdir(tmp), 0, "without its directory");
+    ok(!blob_store_writable(store), "not writable");
+    free(tmp);
+    free(away);
+}
+
+int main(void)
+{
+    struct strbuf error = STRBUF_INIT;
+    if (mkdtemp(base) == NULL)
+        return 1;
+    signal(SIGXFSZ, SIG_IGN);
+    char *missing = mem_printf("%s/missing", base), *clean = mem_printf("rm -rf '%s'", base);
+    ok(blob_store_open(missing, &error) == NULL, "no data directory");
+    ok(strstr(error.data, missing) != NULL, "is told: %s", error.data);
+    struct blob_store *store = blob_store_open(base, NULL);
+    if (ok(store != NULL, "opened")) {
+        test_sizes(store);
+        test_again(store);
+        test_missing(store);
+        test_drop(store);
+        test_no_space(store);
+        test_sweep(store);
+        test_writable(store);
+        blob_store_close(&store);
+    }
+    ok(system(clean) == 0, "cleaned");
+    free(missing);
+    free(clean);
+    strbuf_release(&error);
+    return tap_done();
+}
