@@ -1,5 +1,6 @@
 /*
- * machine: sched_getaffinity(2), sysconf(3) and the files of cgroup v2. Called by the master, and by the postgres child for its settings.
+ * machine: sched_getaffinity(2), sysconf(3) and the files of cgroup v2. Called by the master, and by the postgres child
+ * for its settings.
  */
 #include "core/machine.h"
 

@@ -1,0 +1,161 @@
+/*
+ * start: called by master.c. Up to start_drop() this may run as root.
+ */
+#include "proc/start.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/config.h"
+#include "core/mem.h"
+#include "core/version.h"
+#include "db/cluster.h"
+#include "proc/daemon.h"
+#include "proc/data_dir.h"
+#include "proc/first_admin.h"
+#include "proc/listener.h"
+#include "proc/master.h"
+#include "proc/privileges.h"
+
+/* Workers of a server that was killed notice its death within moments; those that finish a request may take longer. */
+#define START_LISTEN_WAIT_MS 5000
+
+int start_failed(int status, const struct strbuf *error)
+{
+    log_error("%s", error->data);
+    if (log_fd() != STDERR_FILENO)
+        fprintf(stderr, "verstak-sync-server: %s\n", error->data);
+    return status;
+}
+
+static enum log_level start_log_level(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    enum log_level level = LOG_LEVEL_DEBUG;
+    while (level < LOG_LEVEL_ERROR && strcmp(names[level], name) != 0)
+        level++;
+    return level;
+}
+
+bool start_open_log(const struct config *config, struct strbuf *error)
+{
+    return log_open(config->log_file, start_log_level(config->log_level), error);
+}
+
+/* With --daemon nobody would see what goes to a terminal. */
+static bool start_daemon(const struct config *config, struct strbuf *error)
+{
+    if (strcmp(config->log_file, "stderr") == 0 && isatty(STDERR_FILENO))
+        return strbuf_error(error, "--daemon needs a log: set log.file to a path or to syslog");
+    return daemon_begin(error);
+}
+
+/* The log file is made by root, but opened again after its rotation by the server's user. */
+static bool start_give_log(const struct privileges *privileges, struct strbuf *error)
+{
+    struct stat st;
+    if (!privileges->drop || log_fd() <= STDERR_FILENO || fstat(log_fd(), &st) < 0 || !S_ISREG(st.st_mode))
+        return true;
+    if (fchown(log_fd(), privileges->uid, privileges->gid) < 0)
+        return strbuf_error(error, "cannot give the log file to '%s': %s", privileges->name, strerror(errno));
+    return true;
+}
+
+/* Each connection is a descriptor, and the usual soft limit is 1024; it is meant for programs that use select(2). */
+static void start_raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool start_reload(struct config_flags *flags, struct config **config, struct strbuf *error)
+{
+    struct config *fresh = config_load(flags, error);
+    if (!fresh)
+        return false;
+    config_free(config);
+    *config = fresh;
+    return true;
+}
+
+/* The directory, its lock, and the configuration in it with the admin of --admin-user. */
+static bool start_data(struct config_flags *flags, struct start *start, const struct privileges *privileges,
+                       struct strbuf *error)
+{
+    bool in_use;
+    char *data = data_dir_prepare(flags->data, privileges, error);
+    if (!data)
+        return false;
+    free(data);
+    if (!config_resolve_data(start->config, flags, error))
+        return false;
+    start->lock = data_dir_lock(flags->data, privileges, &in_use, error);
+    if (start->lock < 0)
+        return false;
+    if (!flags->admin_user)
+        return true;
+    return first_admin_write(start->config, flags, error) && start_reload(flags, &start->config, error);
+}
+
+static bool start_listen(struct start *start, struct strbuf *error)
+{
+    start->listener = listener_open(start->config->server_listen, START_LISTEN_WAIT_MS, error);
+    if (start->listener < 0)
+        return false;
+    return !*start->config->server_pid_file || daemon_write_pid_file(start->config->server_pid_file, error);
+}
+
+static bool start_drop(const struct config *config, const struct privileges *privileges, struct strbuf *error)
+{
+    if (!privileges_drop(privileges, error) || !data_dir_usable(config->data, error))
+        return false;
+    if (access(config->file, F_OK) == 0 && access(config->file, R_OK) < 0)
+        log_warning("user '%s' cannot read '%s': SIGHUP will not be able to read it again", privileges->name,
+                    config->file);
+    return true;
+}
+
+/* The steps after which there is a log. Returns an exit status; error says why. */
+static int start_steps(struct config_flags *flags, struct start *start, struct strbuf *error)
+{
+    struct privileges privileges;
+    start_raise_limits();
+    if (!privileges_find(start->config->server_user, &privileges, error))
+        return MASTER_EXIT_USAGE;
+    if (!start_give_log(&privileges, error) || !start_data(flags, start, &privileges, error) ||
+        !start_listen(start, error))
+        return MASTER_EXIT_FAILED;
+    if (!start_drop(start->config, &privileges, error))
+        return MASTER_EXIT_REFUSED;
+    if (db_cluster_wanted(start->config) && !db_cluster_check(start->config, error))
+        return MASTER_EXIT_REFUSED;
+    return 0;
+}
+
+int start_prepare(struct config_flags *flags, struct start *start_r)
+{
+    struct strbuf error = STRBUF_INIT;
+    *start_r = (struct start){.lock = -1, .listener = -1};
+    umask(0077);
+    start_r->config = config_load(flags, &error);
+    int status = MASTER_EXIT_USAGE;
+    if (!start_r->config || (flags->daemon && !start_daemon(start_r->config, &error)) ||
+        !start_open_log(start_r->config, &error)) {
+        fprintf(stderr, "verstak-sync-server: %s\n", error.data);
+    } else {
+        log_info("verstak-sync-server %s (%s) starts", VERSION_TEXT, VERSION_COMMIT);
+        status = start_steps(flags, start_r, &error);
+        if (status)
+            start_failed(status, &error);
+    }
+    strbuf_release(&error);
+    return status;
+}
