@@ -4,7 +4,6 @@
  * form; count the attempt admin_login_begun    429, or the password to a hashing thread admin_login_checked  401, or
  * make the session admin_login_made     the cookie, and the CSRF token that later changes must carry
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "api/handlers.h"
@@ -19,6 +18,7 @@
 #include "core/mem.h"
 #include "db/params.h"
 #include "db/result.h"
+#include "http/cookies.h"
 #include "http/reply.h"
 #include "http/request.h"
 
@@ -37,13 +37,13 @@ static void admin_login_end(void *data)
     mem_wipe(&login->token, sizeof(login->token));
 }
 
-static void set_session_cookie(struct http_request *request, const char *value, int max_age)
+static void set_session_cookie(struct http_request *request, const char *value, int64_t max_age)
 {
-    char cookie[256];
-    snprintf(cookie, sizeof(cookie), "admin_session=%s; Path=/admin; Max-Age=%d; HttpOnly; SameSite=Lax%s", value,
-             max_age, http_request_secure(request) ? "; Secure" : "");
-    reply_header(request, "set-cookie", cookie);
-    mem_wipe(cookie, sizeof(cookie));
+    struct strbuf cookie = STRBUF_INIT;
+    cookies_set(&cookie, COOKIES_ADMIN_SESSION, value, "/admin", max_age, http_request_secure(request));
+    reply_header(request, "set-cookie", cookie.data);
+    mem_wipe(cookie.data, cookie.len);
+    strbuf_release(&cookie);
 }
 
 /* {"status"?, "username", "csrf_token", "expires_at"} */
@@ -76,7 +76,10 @@ static void admin_login_made(struct http_request *request, const struct db_resul
     http_request_set_user(request, login->username);
     db_result_time(result, 0, 0, expires_at);
     set_session_cookie(request, login->token.text, SESSION_SECONDS);
-    reply_session(request, "ok", login->username, login->token.text, expires_at);
+    if (http_request_wants_html(request))
+        reply_redirect(request, "/admin/dashboard");
+    else
+        reply_session(request, "ok", login->username, login->token.text, expires_at);
 }
 
 static void admin_login_checked(struct http_request *request, bool right)

@@ -55,8 +55,6 @@ static void pair_answer(struct http_request *request, const struct pair *pair, c
     strbuf_append_char(&body, ',');
     json_write_member(&body, "device_token", pair->token.text);
     strbuf_append_char(&body, ',');
-    json_write_member(&body, "vault_id", db_result_text(result, 0, FINISHED_VAULT_ID, NULL));
-    strbuf_append_char(&body, ',');
     json_write_member(&body, "server_time", time);
     strbuf_append_str(&body, ",\"initial_sync_cursor\":0}");
     reply_json(request, 200, &body);

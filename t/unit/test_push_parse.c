@@ -237,13 +237,12 @@ static void walk_all(struct json_slice value, int depth)
 {
     struct json_slice name, inner;
     int64_t number;
-    char *decoded = mem_alloc((size_t)(value.end - value.start) + 4);
-    if (depth > 50 || json_slice_kind(value) == JSON_ABSENT) {
-        free(decoded);
+    if (depth > 50 || json_slice_kind(value) == JSON_ABSENT)
         return;
-    }
+    char *decoded = mem_alloc((size_t)(value.end - value.start) + 4);
     (void)json_slice_decode(value, decoded);
-    (void)json_slice_int(value, &number);
+    if (!json_slice_int(value, &number))
+        number = 0;
     (void)json_slice_is(value, "sha256");
     for (struct json_walk walk = json_walk_begin(value); json_walk_next(&walk, &name, &inner);)
         walk_all(inner, depth + 1);
