@@ -64,7 +64,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION device_revoke_begin(
     a_token bytea, a_device text, a_address text, a_limit bigint, a_window bigint,
-    OUT auth int, OUT user_name text, OUT touch bool, OUT wait_seconds int, OUT found bool, OUT password_hash text)
+    OUT auth int, OUT user_name text, OUT touch bool, OUT wait_seconds int, OUT is_found bool, OUT password_hash text)
 LANGUAGE plpgsql AS $$
 DECLARE
     d device_principals;
@@ -78,7 +78,7 @@ BEGIN
     END IF;
     wait_seconds := attempt_take_both('login', a_address, 'user:' || d.user_id, a_limit, a_window);
     IF wait_seconds = 0 THEN
-        found := EXISTS (SELECT FROM devices o WHERE o.public_id = a_device AND o.user_id = d.user_id);
+        is_found := EXISTS (SELECT FROM devices o WHERE o.public_id = a_device AND o.user_id = d.user_id);
         password_hash := (SELECT u.password_hash FROM users u WHERE u.id = d.user_id);
     END IF;
 END $$;

@@ -14,12 +14,12 @@ END $$;
 
 CREATE OR REPLACE FUNCTION admin_user_block(
     a_token bytea, a_admins text[], a_user bigint, a_address text,
-    OUT auth int, OUT user_name text, OUT found bool, OUT blocked bool)
+    OUT auth int, OUT user_name text, OUT is_found bool, OUT blocked bool)
 LANGUAGE plpgsql AS $$
 BEGIN
     SELECT a.auth, a.user_name INTO auth, user_name FROM admin_principal(a_token, a_admins) a;
     IF auth = 0 THEN
         SELECT u.blocked INTO blocked FROM account_block(a_user, NULL, 'admin:' || user_name, a_address) u;
-        found := blocked IS NOT NULL;
+        is_found := blocked IS NOT NULL;
     END IF;
 END $$;

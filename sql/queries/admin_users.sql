@@ -27,7 +27,7 @@ WITH caller AS (
                    CASE WHEN direction < 0 THEN text_key END DESC, id * direction
           LIMIT greatest($7::int, 1) OFFSET (greatest($6::int, 1)::bigint - 1) * greatest($7::int, 1)) AS k
 )
-SELECT caller.auth, caller.user_name, (SELECT count(*) FROM matching) AS total, page.id, page.name AS username,
+SELECT caller.auth, caller.user_name, CASE WHEN caller.auth = 0 THEN (SELECT count(*) FROM matching) END AS total, page.id, page.name AS username,
        CASE WHEN page.id IS NOT NULL THEN coalesce(page.email, '') END AS email, page.confirmed, page.blocked,
        page.last_seen, page.created_at, page.devices
 FROM caller LEFT JOIN page ON true

@@ -1,5 +1,5 @@
 -- lane: work
--- Removes e-mail tokens that are used or expired.
+-- Removes expired e-mail tokens; used ones stay until then.
 WITH gone AS (
     DELETE FROM email_tokens
     WHERE token_hash IN (SELECT token_hash FROM email_tokens WHERE expires_at < now() ORDER BY expires_at LIMIT $1::int FOR UPDATE SKIP LOCKED)

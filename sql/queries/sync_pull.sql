@@ -7,13 +7,14 @@ FROM (VALUES ($1::bytea)) AS caller (token_hash)
 LEFT JOIN device_principals p ON p.token_hash = caller.token_hash
 LEFT JOIN vaults v ON v.id = p.vault_id AND p.auth = 0
 LEFT JOIN LATERAL (
-    SELECT op.*
+    SELECT op.*             -- the first always fits: up to it there are only its own bytes
     FROM (SELECT o.op_id, o.sequence, o.device, o.entity_type, o.entity_id, o.op_type, o.payload, o.created_at,
-                 sum(octet_length(o.payload) + octet_length(o.entity_id)) OVER (ORDER BY o.sequence) AS bytes,
-                 row_number() OVER (ORDER BY o.sequence) AS number
+                 octet_length(o.payload) + octet_length(o.entity_id) AS bytes,
+                 sum(octet_length(o.payload) + octet_length(o.entity_id))
+                     OVER (ORDER BY o.sequence ROWS UNBOUNDED PRECEDING) AS bytes_so_far
           FROM operations o
           WHERE o.vault_id = v.id AND o.sequence > $2::bigint
           ORDER BY o.sequence
           LIMIT $3::int) AS op
-    WHERE op.number = 1 OR op.bytes <= $4::bigint) AS page ON true
+    WHERE op.bytes_so_far <= $4::bigint OR op.bytes_so_far = op.bytes) AS page ON true
 ORDER BY page.sequence;
