@@ -88,12 +88,10 @@ as_owner() {
 
 dump_private() {
 	version=$(cat "$data/postgres/PG_VERSION") || die "no private PostgreSQL in '$data'; is it --external-database?"
-	socket=
-	for lock in "$data"/run/.s.PGSQL.*.lock; do socket=${lock%.lock}; done
-	[ -S "$socket" ] || die "the private PostgreSQL does not run: start the server"
+	[ -S "$data/run/.s.PGSQL.5432" ] || die "the private PostgreSQL does not run: start the server"
 	bin=/usr/lib/postgresql/$version/bin
 	[ -x "$bin/pg_dump" ] || bin=$(dirname "$(command -v pg_dump)") || die "cannot find pg_dump"
-	as_owner "$bin/pg_dump" --format=custom --host="$data/run" --port="${socket##*.}" --username=verstak verstak
+	as_owner "$bin/pg_dump" --format=custom --host="$data/run" --port=5432 --username=verstak verstak
 }
 
 # Blobs, dump, blobs. What the dump refers to was there when it was taken: if before the first copy went by, that has it; if

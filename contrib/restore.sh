@@ -93,24 +93,27 @@ if [ "$external" = yes ]; then
 	echo "restoring the database" >&2
 	pg_restore --no-owner --no-privileges --single-transaction --exit-on-error --no-password --dbname="${PGDATABASE:-}" <"$dump"
 else
-	# The server makes its cluster and leaves it stopped; the empty schema in it gives way to the dump's.
+	# The server makes its cluster when it starts; it is stopped at once, and its empty schema gives way to the dump's.
 	echo "making the private PostgreSQL" >&2
-	as_owner "$server" user list --data "$data" >/dev/null
+	"$server" --data "$data" --user "$owner" --database.url= --listen 127.0.0.1:0 --workers 1 --daemon \
+		--pid-file "$data/restore.pid" --log.file="$data/restore.log" || die "the server did not start; see '$data/restore.log'"
+	pid=$(cat "$data/restore.pid")
+	kill -TERM "$pid"
+	while [ -d "/proc/$pid" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$pid/status"; do sleep 0.1; done
 	bin=/usr/lib/postgresql/$(cat "$data/postgres/PG_VERSION")/bin
 	[ -x "$bin/pg_ctl" ] || bin=$(dirname "$(command -v pg_ctl)")
 	trap 'as_owner "$bin/pg_ctl" --pgdata="$data/postgres" --mode=fast --silent stop' EXIT
 	as_owner "$bin/pg_ctl" --pgdata="$data/postgres" --wait --silent --log="$data/restore.log" start
-	socket=
-	for lock in "$data"/run/.s.PGSQL.*.lock; do socket=${lock%.lock}; done
-	export PGHOST="$data/run" PGPORT="${socket##*.}" PGUSER=verstak
+	export PGHOST="$data/run" PGPORT=5432
 	echo "restoring the database" >&2
-	as_owner "$bin/dropdb" verstak
-	as_owner "$bin/createdb" --template=template0 --encoding=UTF8 verstak
-	as_owner "$bin/pg_restore" --no-owner --no-privileges --single-transaction --exit-on-error --dbname=verstak <"$dump"
-	as_owner "$bin/vacuumdb" --analyze-only --quiet verstak
+	as_owner "$bin/dropdb" --username=postgres verstak
+	as_owner "$bin/createdb" --username=postgres --owner=verstak --template=template0 verstak
+	as_owner "$bin/pg_restore" --username=verstak --no-owner --no-privileges --single-transaction --exit-on-error \
+		--dbname=verstak <"$dump"
+	as_owner "$bin/vacuumdb" --username=verstak --analyze-only --quiet verstak
 	as_owner "$bin/pg_ctl" --pgdata="$data/postgres" --mode=fast --silent stop
 	trap - EXIT
-	rm -f "$data/restore.log"
+	rm -f "$data/restore.log" "$data/restore.pid"
 fi
 sync -f "$data"
 echo "restored ${dump##*/} into $data; the server can be started" >&2
