@@ -13,24 +13,31 @@
 
 static atomic_int cancels_running;
 
+static void cancel_ignore(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+/* In this order: PgBouncer knows whose statement is meant only as long as the connection is there. */
 static void *cancel_run(void *arg)
 {
-    PGcancel *cancel = arg;
-    char reason[256];
-    if (!PQcancel(cancel, reason, sizeof(reason)))
+    PGconn *pg = arg;
+    PGcancel *cancel = PQgetCancel(pg);
+    char reason[256] = "out of memory";
+    if (cancel == NULL || !PQcancel(cancel, reason, sizeof(reason)))
         log_debug("cannot cancel a statement: %s", reason);
     PQfreeCancel(cancel);
+    PQfinish(pg);
     atomic_fetch_sub(&cancels_running, 1);
     return NULL;
 }
 
-void db_cancel_send(PGconn *pg)
+void db_cancel_finish(PGconn *pg)
 {
-    PGcancel *cancel = PQgetCancel(pg);
-    if (cancel == NULL)
-        return;
-    if (atomic_fetch_add(&cancels_running, 1) < CANCELS_MAX && background_start(cancel_run, cancel) == 0)
+    PQsetNoticeReceiver(pg, cancel_ignore, NULL);
+    if (atomic_fetch_add(&cancels_running, 1) < CANCELS_MAX && background_start(cancel_run, pg) == 0)
         return;
     atomic_fetch_sub(&cancels_running, 1);
-    PQfreeCancel(cancel);
+    PQfinish(pg);
 }

@@ -1,12 +1,13 @@
 /*
- * db_cancel: asks PostgreSQL to break off what a connection runs, before that connection is given up. PQcancel() blocks, so a
- * detached thread does it; at most a few at a time, more are left out.
+ * db_cancel: gives up a connection with a statement that takes too long: asks PostgreSQL to break the statement off, then closes.
+ * PQcancel() blocks, so a detached thread does both; at most a few at a time, more are only closed.
  */
 #ifndef DB_CANCEL_H
 #define DB_CANCEL_H
 
 #include <libpq-fe.h>
 
-void db_cancel_send(PGconn *pg);
+/* Takes the connection over. */
+void db_cancel_finish(PGconn *pg);
 
 #endif

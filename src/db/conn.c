@@ -373,7 +373,11 @@ static void conn_give_up_statement(struct db_conn *conn)
     const struct db_query *head = H2O_STRUCT_FROM_MEMBER(struct db_query, link, conn->running.next);
     char *reason = mem_printf("no answer to the statement '%s' in time (database.statement_timeout)", query_name(head));
     log_warning("giving up a database connection: %s", reason);
-    db_cancel_send(conn->pg);
+    /* as in conn_close(): libh2o's descriptor goes first */
+    h2o_socket_close(conn->sock);
+    conn->sock = NULL;
+    db_cancel_finish(conn->pg);
+    conn->pg = NULL;
     conn_lost(conn, reason);
     free(reason);
 }

@@ -7,7 +7,6 @@ use v5.36;
 use parent 'Verstak::Guard';
 use POSIX ();
 use Verstak::Postgres;
-use Verstak::Processes qw(slurp);
 use Verstak::Wait qw(wait_for wait_until);
 
 sub program () {
@@ -35,7 +34,7 @@ sub write_settings ($self) {
     open my $ini, '>', "$self->{base}/pgbouncer.ini" or die "cannot write pgbouncer.ini: $!\n";
     print {$ini} <<~"END";
         [databases]
-        * = host=$self->{pg}{run} port=$self->{pg}{port}
+        * = host=$self->{pg}{run} port=$self->{pg}{port} user=verstak
         [pgbouncer]
         listen_addr =
         listen_port = 6432
@@ -46,13 +45,6 @@ sub write_settings ($self) {
         max_client_conn = 200
         server_login_retry = 0.1
         END
-    # any user is let in, as the one that the server takes without a password
-    print {$ini} "[users]\n";
-    close $ini or die "cannot write pgbouncer.ini: $!\n";
-    my $databases = "* = host=$self->{pg}{run} port=$self->{pg}{port} user=verstak";
-    my $text      = slurp("$self->{base}/pgbouncer.ini") =~ s/^\* = .*$/$databases/mr;
-    open $ini, '>', "$self->{base}/pgbouncer.ini" or die "cannot write pgbouncer.ini: $!\n";
-    print {$ini} $text;
     close $ini or die "cannot write pgbouncer.ini: $!\n";
     return;
 }
