@@ -22,6 +22,7 @@ DECLARE
     t_now       timestamptz;
     t_new       bigint;
     t_accepted  text[] := a_op_id;
+    t_look      bool;
     t_conflicts text := '[]';
 BEGIN
     SELECT v.id, v.last_sequence INTO t_vault, t_base
@@ -71,7 +72,18 @@ BEGIN
         t_accepted := ARRAY(SELECT p.op_id FROM unnest(a_op_id) WITH ORDINALITY AS p (op_id, ord)
                             GROUP BY p.op_id ORDER BY min(p.ord));
     END IF;
-    IF 0 < ANY (a_last_seen) AND t_base > ANY (a_last_seen) THEN
+    -- Most pushes of one operation come with a last_seen that is a little old and meet no conflict: a plain look is
+    -- cheaper than the full query.
+    t_look := 0 < ANY (a_last_seen) AND t_base > ANY (a_last_seen);
+    IF t_look AND t_ops = 1 THEN
+        t_look := EXISTS (SELECT FROM operations o
+                          WHERE o.vault_id = t_vault
+                            AND hashtextextended(o.entity_id, 0) = hashtextextended(a_entity_id[1], 0)
+                            AND o.sequence > a_last_seen[1] AND o.sequence <= t_base AND o.op_type <> 'delete'
+                            AND o.entity_id = a_entity_id[1] AND o.entity_type = a_entity_type[1]
+                            AND o.device <> t_device);
+    END IF;
+    IF t_look THEN
         t_conflicts := sync_push_conflicts(t_vault, t_base, t_device, a_entity_type, a_entity_id, a_last_seen);
     END IF;
     answer := '{"accepted":' || array_to_json(t_accepted) || ',"count":' || cardinality(t_accepted)
