@@ -5,6 +5,8 @@
  */
 #include "http/access_log.h"
 
+#include <string.h>
+
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/log.h"
@@ -29,40 +31,48 @@ static uint64_t milliseconds(const h2o_req_t *req, const struct http_request *re
     return arriving.tv_sec < 0 ? taken : taken + (uint64_t)arriving.tv_sec * 1000 + (uint64_t)arriving.tv_usec / 1000;
 }
 
-static void log_request(const h2o_req_t *req, const struct http_connection *connection)
+static size_t path_length(const h2o_req_t *req)
 {
-    const struct http_request *request = connection->request;
-    size_t path_len = req->query_at != SIZE_MAX ? req->query_at : req->path.len;
-    const char *user = request != NULL && request->user != NULL ? request->user : "-";
-    log_buffered("request %s %s %.*s %.*s %d %zu %llums %s", request != NULL ? request->id : connection->refusal_id,
-                 request != NULL ? request->address : connection->address, shown(req->method.len, METHOD_SHOWN),
-                 req->method.base, shown(path_len, PATH_SHOWN), req->path.base,
-                 request == NULL || request->status != 0 ? req->res.status : 0, req->bytes_sent,
-                 request != NULL ? (unsigned long long)milliseconds(req, request) : 0, user);
+    const char *query = memchr(req->input.path.base, '?', req->input.path.len);
+    return query != NULL ? (size_t)(query - req->input.path.base) : req->input.path.len;
 }
 
-/* Called by libh2o when its request ends, before the pool is cleared. */
+static void log_request(const h2o_req_t *req, const struct http_request *request)
+{
+    log_buffered("request %s %s %.*s %.*s %d %zu %llums %s", request->id, request->address,
+                 shown(req->input.method.len, METHOD_SHOWN), req->input.method.base,
+                 shown(path_length(req), PATH_SHOWN), req->input.path.base, request->status, req->bytes_sent,
+                 (unsigned long long)milliseconds(req, request), request->user != NULL ? request->user : "-");
+}
+
+void access_log_refused(const struct http_connection *connection, const h2o_req_t *req, enum error_code code)
+{
+    int status = error_info(code)->status;
+    if (!connection->server->context->config->log_requests)
+        return;
+    if (req == NULL)
+        log_buffered("request %s %s - - %d 0 0ms -", connection->refusal_id, connection->address, status);
+    else
+        log_buffered("request %s %s %.*s %.*s %d 0 0ms -", connection->refusal_id, connection->address,
+                     shown(req->input.method.len, METHOD_SHOWN), req->input.method.base,
+                     shown(path_length(req), PATH_SHOWN), req->input.path.base, status);
+}
+
+/* Called by libh2o when its request ends, before the pool is cleared. Without an object: libh2o's own answer, logged by
+ * whoever turned it into ours. */
 static void on_request_end(h2o_logger_t *self, h2o_req_t *req)
 {
     (void)self;
     const struct http_connection *connection = http_connection_of_request(req);
     const struct config *config = connection->server->context->config;
-    if (!config->log_requests)
+    const struct http_request *request = connection->request;
+    if (request == NULL || !config->log_requests || (request->log_quietly && !config->log_health))
         return;
-    if (connection->request != NULL && connection->request->log_quietly && !config->log_health)
-        return;
-    log_request(req, connection);
+    log_request(req, request);
 }
 
 void access_log_register(h2o_pathconf_t *pathconf)
 {
     h2o_logger_t *logger = h2o_create_logger(pathconf, sizeof(*logger));
     logger->log_access = on_request_end;
-}
-
-void access_log_refused(const struct http_connection *connection, enum error_code code)
-{
-    if (connection->server->context->config->log_requests)
-        log_buffered("request %s %s - - %d 0 0ms -", connection->refusal_id, connection->address,
-                     error_info(code)->status);
 }

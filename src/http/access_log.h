@@ -11,7 +11,7 @@ struct http_server;
 
 /* Registers with libh2o. */
 void access_log_register(h2o_pathconf_t *pathconf);
-/* A request that was refused before libh2o had one. */
-void access_log_refused(const struct http_connection *connection, enum error_code code);
+/* A request that was refused before libh2o handed it over; req NULL: not even its head was read. */
+void access_log_refused(const struct http_connection *connection, const h2o_req_t *req, enum error_code code);
 
 #endif

@@ -31,6 +31,7 @@ struct sweep {
     uint64_t now;
     uint64_t buffered;               /* bytes of bodies of all requests */
     struct http_connection *largest; /* of those still coming in */
+    const h2o_req_t *largest_req;
     size_t largest_size;
 };
 
@@ -69,7 +70,8 @@ struct http_connection *http_connection_of_request(h2o_req_t *req)
     return req->conn->callbacks->get_socket(req->conn)->on_close.data;
 }
 
-h2o_iovec_t http_connection_refuse(struct http_connection *connection, enum error_code code, const char *text)
+h2o_iovec_t http_connection_refuse(struct http_connection *connection, const h2o_req_t *req, enum error_code code,
+                                   const char *text)
 {
     struct strbuf body = STRBUF_INIT, answer = STRBUF_INIT;
     http_server_make_id(connection->server, connection->refusal_id);
@@ -81,7 +83,7 @@ h2o_iovec_t http_connection_refuse(struct http_connection *connection, enum erro
                   error_info(code)->status, reply_reason(error_info(code)->status), body.len, connection->refusal_id,
                   code == ERROR_UNAVAILABLE ? "Retry-After: 2\r\n" : "", body.data);
     strbuf_release(&body);
-    access_log_refused(connection, code);
+    access_log_refused(connection, req, code);
     h2o_iovec_t bytes = {.len = answer.len};
     free(connection->refusal);
     connection->refusal = bytes.base = strbuf_detach(&answer);
@@ -89,13 +91,13 @@ h2o_iovec_t http_connection_refuse(struct http_connection *connection, enum erro
 }
 
 /* The answer fits into any socket's buffer, and nothing else is being sent in these phases. */
-static void cut(struct http_connection *connection, enum error_code code, uint64_t now)
+static void cut(struct http_connection *connection, const h2o_req_t *req, enum error_code code, uint64_t now)
 {
     if (connection->cut ||
         h2o_socket_is_writing(connection->socket)) /* the latter: "100 Continue"; the next sweep then */
         return;
     int fd = h2o_socket_get_fd(connection->socket);
-    h2o_iovec_t answer = http_connection_refuse(connection, code, NULL);
+    h2o_iovec_t answer = http_connection_refuse(connection, req, code, NULL);
     ssize_t sent = send(fd, answer.base, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(fd, sent == (ssize_t)answer.len ? SHUT_WR : SHUT_RDWR);
     connection->cut = true;
@@ -159,17 +161,18 @@ static void sweep_body(struct sweep *sweep, const h2o_req_t *req, struct http_co
     if (connection->phase != HTTP_PHASE_BODY || connection->cut)
         return;
     if (body_too_large(sweep->server, req, size, &upload)) {
-        cut(connection, upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE, sweep->now);
+        cut(connection, req, upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE, sweep->now);
     } else if (size > sweep->largest_size) {
         sweep->largest_size = size;
         sweep->largest = connection;
+        sweep->largest_req = req;
     }
 }
 
-static void stalled(struct http_connection *connection, uint64_t now)
+static void stalled(struct http_connection *connection, const h2o_req_t *req, uint64_t now)
 {
     if (connection->phase == HTTP_PHASE_HEAD || connection->phase == HTTP_PHASE_BODY)
-        cut(connection, ERROR_REQUEST_TIMEOUT, now);
+        cut(connection, connection->phase == HTTP_PHASE_BODY ? req : NULL, ERROR_REQUEST_TIMEOUT, now);
     else
         close_now(connection);
 }
@@ -198,7 +201,7 @@ static int sweep_one(h2o_req_t *req, void *data)
         connection->mark = mark;
         connection->since = sweep->now;
     } else if (sweep->now - connection->since >= limit_of(sweep->server->context->config, phase)) {
-        stalled(connection, sweep->now);
+        stalled(connection, req, sweep->now);
         return 0;
     }
     if (phase == HTTP_PHASE_IDLE)
@@ -213,5 +216,5 @@ void http_connection_sweep(struct http_server *server)
     struct sweep sweep = {.server = server, .now = clock_mono_ms()};
     server->globalconf.http1.callbacks.foreach_request(&server->h2o, sweep_one, &sweep);
     if (sweep.largest != NULL && sweep.buffered > (uint64_t)server->context->config->http_body_buffer)
-        cut(sweep.largest, ERROR_UNAVAILABLE, sweep.now);
+        cut(sweep.largest, sweep.largest_req, ERROR_UNAVAILABLE, sweep.now);
 }

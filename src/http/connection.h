@@ -42,9 +42,10 @@ struct http_connection *http_connection_of_request(h2o_req_t *req);
 
 /*
  * The bytes of a whole answer with the contract's error, to be written past libh2o (Connection: close); kept in the
- * connection, with its id. text NULL: the code's own sentence. Logs the request.
+ * connection, with its id. text NULL: the code's own sentence. Logs the request (req NULL: its head was not read).
  */
-h2o_iovec_t http_connection_refuse(struct http_connection *connection, enum error_code code, const char *text);
+h2o_iovec_t http_connection_refuse(struct http_connection *connection, const h2o_req_t *req, enum error_code code,
+                                   const char *text);
 
 /* Limits of all connections: what stood still for too long, or takes too much of the disk, is answered where possible
  * and cut. */

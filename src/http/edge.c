@@ -148,7 +148,7 @@ void h2o_socket_write(h2o_socket_t *socket, h2o_iovec_t *buffers, size_t count, 
         write_last(connection, buffers, count, done);
     } else if (connection != NULL && count == 1 &&
                h2o_memis(buffers[0].base, buffers[0].len, parser_answer, sizeof(parser_answer) - 1)) {
-        h2o_iovec_t answer = http_connection_refuse(connection, refusal_code, refusal_text);
+        h2o_iovec_t answer = http_connection_refuse(connection, NULL, refusal_code, refusal_text);
         write_last(connection, &answer, 1, done);
     } else {
         socket_write(socket, buffers, count, done);
@@ -190,7 +190,8 @@ static void setup_error(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot
     if (connection->request == NULL && !connection->cut) {
         struct error_stream *stream = (struct error_stream *)(void *)h2o_add_ostream(req, sizeof(*stream), slot);
         struct strbuf body = STRBUF_INIT;
-        reply_error_body(&body, code_of(connection->server, req), NULL);
+        enum error_code code = code_of(connection->server, req);
+        reply_error_body(&body, code, NULL);
         stream->body = h2o_strdup(&req->pool, body.data, body.len);
         strbuf_release(&body);
         stream->super.do_send = send_error_body;
@@ -200,6 +201,7 @@ static void setup_error(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot
         req->res.content_length = stream->body.len;
         req->res.headers.size = 0;
         reply_common_headers(req, connection->refusal_id, H2O_STRLIT("application/json"), REPLY_NO_STORE);
+        access_log_refused(connection, req, code);
         connection->linger = true;
     }
     h2o_setup_next_ostream(req, slot);

@@ -14,6 +14,7 @@
  */
 #include "proc/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <h2o.h>
@@ -45,7 +46,8 @@
 #define TICK_DRAINING_MS 100
 #define FILE_THREADS 2
 #define FILE_QUEUE 256
-#define HASHING_NICE 10       /* a password takes 0.2 s; requests go first */
+#define HASHING_NICE 10 /* a password takes 0.2 s; requests go first */
+#define WATCHED_MOST 8
 #define SPARE_DESCRIPTORS 256 /* beside client connections: database, files of bodies and blobs, the loop's own */
 
 enum worker_state { WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING, WORKER_LEAVING };
@@ -61,6 +63,8 @@ struct worker {
     enum worker_state state;
     uint64_t started, deadline; /* clock_mono_ms(); deadline of the draining */
     int signals, timer;
+    h2o_socket_t *watched[WATCHED_MOST];
+    unsigned watched_count;
 };
 
 static void set_state(struct worker *worker, enum worker_state state)
@@ -103,6 +107,8 @@ static bool watch(struct worker *worker, int fd, void *data, h2o_socket_cb reada
     h2o_socket_t *socket = h2o_evloop_socket_create(worker->loop, copy, H2O_SOCKET_FLAG_DONT_READ);
     socket->data = data;
     h2o_socket_read_start(socket, readable);
+    assert(worker->watched_count < WATCHED_MOST);
+    worker->watched[worker->watched_count++] = socket;
     return true;
 }
 
@@ -290,10 +296,10 @@ static bool run(struct worker *worker)
     return true;
 }
 
-/* Statements that still run are told that their outcome is unknown; their requests, if there is anybody left, get a
- * 503. */
+/* Nobody waits for anything any more. */
 static void finish(struct worker *worker)
 {
+    health_free(&worker->context.health);
     db_pool_free(&worker->context.db);
     work_pool_free(&worker->context.hashing);
     work_pool_free(&worker->context.files);
@@ -313,6 +319,11 @@ int worker_main(struct heritage *heritage)
         return 1;
     }
     bool orderly = run(&worker);
+    if (!orderly ||
+        http_server_connections(worker.server) > 0) { /* at once: threads and statements may take their time */
+        log_flush();
+        _exit(orderly ? 0 : 1);
+    }
     finish(&worker);
-    return orderly ? 0 : 1;
+    return 0;
 }
