@@ -294,17 +294,16 @@ subtest 'revoke-device' => sub {
 subtest 'unknown account and wrong password take the same time' => sub {
     my $slow = Verstak::Server->new(config => { 'password.cost' => 10, 'server.workers' => 1 });
     my ($user) = $slow->create_user;
-    my $median = sub ($login) {
-        my @took = sort { $a <=> $b } map {
-            my $start    = time;
-            my $response = $slow->request(POST => '/api/client/pair', json => { login => $login, password => 'no no no' });
-            is $response->status, 401, 'refused';
-            time - $start;
-        } 1 .. 7;
-        return $took[3];
-    };
-    my ($known, $unknown) = ($median->($user), $median->('nobody'));
-    note sprintf 'known %.1f ms, unknown %.1f ms', $known * 1000, $unknown * 1000;
+    my %least;
+    for my $login (($user, 'nobody') x 9) {
+        my $start    = time;
+        my $response = $slow->request(POST => '/api/client/pair', json => { login => $login, password => 'no no no' });
+        my $took     = time - $start;
+        is $response->status, 401, 'refused';
+        $least{$login} = $took if $took < ($least{$login} // 9**9);
+    }
+    my ($known, $unknown) = @least{ $user, 'nobody' };
+    note sprintf 'least of nine: known %.1f ms, unknown %.1f ms', $known * 1000, $unknown * 1000;
     cmp_ok $unknown, '>', $known * 0.6, 'an unknown account is not faster';
     cmp_ok $unknown, '<', $known * 1.7, 'nor slower';
 };

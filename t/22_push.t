@@ -65,6 +65,11 @@ subtest 'texts come back byte for byte' => sub {
     }
 };
 
+# What a test's name can show.
+sub show ($text) {
+    return "'" . substr($text, 0, 40) =~ s/\n/\\n/gr =~ s/\t/\\t/gr . "'";
+}
+
 # A character string of JSON, as a client puts it into payload_json.
 sub encode_text ($value) {
     return JSON::PP->new->canonical->allow_nonref->encode($value);
@@ -80,13 +85,13 @@ subtest 'payloads' => sub {
     my @batch = map { op(payload_json => $_) } @good;
     is_json_answer($server->push_response($token, \@batch), 'push');
     my @got = $server->pull_all($token);
-    is $got[$_]{payload_json}, $good[$_], "payload '" . substr($good[$_], 0, 40) . "' is kept" for 0 .. $#good;
+    is $got[$_]{payload_json}, $good[$_], 'payload ' . show($good[$_]) . ' is kept' for 0 .. $#good;
     for my $bad (
         '{',        'nope',    '{"a":1} x', '{} {}',    '[1,]',      '{"a":}', "{'a':1}", '{a:1}', 'NaN', 'Infinity',
         '01',       '1.',      '.5',        '+1',       '"\\x41"',   '"\\u12"', "\"\t\"", ' ',     "\n",  '{"a":1,}',
         '/**/1',    'True',    '"abc',      '[',        ']',         '-',      '1e',      "\x{feff}{}", '"a" // b', '0x10',
     ) {
-        is_error($server->push_response($token, [ op(payload_json => $bad) ]), 400, 'invalid_payload', "payload '$bad'");
+        is_error($server->push_response($token, [ op(payload_json => $bad) ]), 400, 'invalid_payload', 'payload ' . show($bad));
     }
     is scalar @{ stored($token) }, scalar @good, 'nothing of these is stored';
 };

@@ -34,7 +34,8 @@ sub upload_raw ($type, $body, %option) {
 # All files of the blob storage, without its directory's name.
 sub files ($of = $server) {
     my $root = $of->data . '/blobs';
-    return sort map { s{\A\Q$root\E/}{}r } split /\n/, qx{find '$root' -type f};
+    my @files = sort map { s{\A\Q$root\E/}{}r } split /\n/, qx{find '$root' -type f};
+    return @files;
 }
 
 sub blob_path ($sha256) {

@@ -34,6 +34,13 @@ is_deeply [ grep { $_->[2] eq 'anyone' && $_->[1] =~ m{\A/admin/api|/api/v1/(?:s
     'nothing that must be protected is open';
 
 my $device = $server->new_device;
+
+# Who calls is found out together with what is asked; a body that is wrong in itself is refused before that.
+my %body = (
+    '/api/client/revoke-device' => { json => { device_id => 'dev_x', password => 'x' } },
+    '/api/v1/sync/push'         => { json => { ops       => [ Verstak::Server::op() ] } },
+    '/api/v1/sync/pull'         => { json => { since_sequence => 0 } },
+);
 my %admin  = $server->admin_login;
 
 # The path of a row with something in place of {}.
@@ -52,8 +59,11 @@ for my $row (@rows) {
             isnt $response->status, 401, 'asks for no credentials';
         } else {
             is_error($ask->(), 401, 'unauthorized', 'no credentials');
-            is_error($ask->(token => 'a' x 64, cookie => 'user_session=' . 'a' x 64 . '; admin_session=' . 'a' x 64,
-                    csrf => 'a' x 64), 401, 'unauthorized', 'unknown credentials');
+            my $unknown = $ask->(token => 'a' x 64, cookie => 'user_session=' . 'a' x 64 . '; admin_session=' . 'a' x 64,
+                csrf => 'a' x 64, %{ $body{$path} // {} });
+            # The CSRF token is bound to the session: for one that never was there is none that is right.
+            if ($who eq 'admin' && $method ne 'GET') { is_error($unknown, 403, 'csrf_invalid', 'unknown credentials') }
+            else                                     { is_error($unknown, 401, 'unauthorized', 'unknown credentials') }
             is_error($ask->(token => $device), 401, 'unauthorized', "a device's token") if $who ne 'device';
             is_error($ask->(%admin), 401, 'unauthorized', "an admin's session") if $who ne 'admin';
             is_error($server->request($method => "$path?token=$device", headers => [ 'X-Token' => $device ]),

@@ -207,7 +207,7 @@ subtest 'two transactions held open' => sub {
         is $got[0]{op_id}, 'two', 'the reader goes on from its cursor: the second';
         is_deeply [ sort map { $_->{op_id} } @got[ 1 .. 3 ] ], [qw(http0 http1 http2)], 'and the three';
         is_deeply [ map { $_->{server_sequence} } @got ], [ $cursor + 1 .. $cursor + 4 ], 'without a gap';
-        $_->{dbh}->disconnect for $one, $two;
+        $_->{statement}->finish, $_->{dbh}->disconnect for $one, $two;
     }
 };
 

@@ -1,6 +1,7 @@
 # The frame of requests: what could be read in two ways, or is no HTTP, is refused, answered in the contract's form, and ends the
 # connection, so that nothing behind it is taken for a request.
 use v5.36;
+use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
@@ -110,13 +111,13 @@ subtest 'broken chunks' => sub {
 subtest 'first lines that are none' => sub {
     refused($_ . "\r\nHost: a\r\n\r\n", 400, 'invalid_request', show($_))
         for 'GET', 'GET /livez', 'GET /livez HTTP', 'GET /livez HTTP/x.y', 'GET /livez http/1.1', 'GET  /livez HTTP/1.1', ' GET /livez HTTP/1.1',
-        'GET /livez HTTP/1.1 x', "GET /livez\0 HTTP/1.1", "\0", "GET\t/livez\tHTTP/1.1", 'nonsense', "GET /\x01 HTTP/1.1", ': : HTTP/1.1',
+        'GET /livez HTTP/1.1 x', "GET /livez\0 HTTP/1.1", "\0", "GET\t/livez\tHTTP/1.1", 'nonsense', "GET /\x01 HTTP/1.1",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     my $connection = $server->connect;
     $connection->send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     is_error($connection->response, 400, 'invalid_request', 'HTTP/2 with prior knowledge');
     ok $connection->is_closed, '  is not spoken';
-    for my $line ('OPTIONS * HTTP/1.1', 'CONNECT example.org:443 HTTP/1.1', 'TRACE / HTTP/1.1', 'GET example.org HTTP/1.1', 'get /livez HTTP/1.1',
+    for my $line ('OPTIONS * HTTP/1.1', 'CONNECT example.org:443 HTTP/1.1', 'TRACE / HTTP/1.1', 'GET example.org HTTP/1.1', 'get /livez HTTP/1.1', ': : HTTP/1.1',
         'G\'T /livez HTTP/1.1', 'X' x 3000 . ' /livez HTTP/1.1') {
         my $odd = $server->connect;
         $odd->send("$line\r\nHost: a\r\n\r\n");

@@ -7,6 +7,7 @@ use Test::Builder;
 our @EXPORT = qw(is_error is_json_answer is_status has_types json_type);
 
 my $Test = Test::Builder->new;
+binmode $_, ':encoding(UTF-8)' for $Test->output, $Test->failure_output, $Test->todo_output;
 
 # 'string', 'number', 'boolean', 'array', 'object' or 'null' of a decoded JSON value.
 sub json_type ($value) {

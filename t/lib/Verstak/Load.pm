@@ -12,9 +12,10 @@ use Verstak::HTTP qw(multipart);
 use Verstak::Server;
 use Verstak::Wait qw(pause wait_for wait_until);
 
-# Options: tokens (one writer each), blobs (every tenth step uploads one), record (directory; the server's base), batch (operations a push at most).
+# Options: tokens (one writer each), blobs (every tenth step uploads one), record (directory; the server's base), batch (operations a push at most),
+# rest (seconds between two steps of a writer: the log stays small enough to be read again after each fault).
 sub new ($class, $server, %option) {
-    my $self = bless { server => $server, owner => $$, port => $server->port, batch => 5, record => $server->base, %option }, $class;
+    my $self = bless { server => $server, owner => $$, port => $server->port, batch => 5, rest => 0.01, record => $server->base, %option }, $class;
     my $number = 0;
     $self->start_writer($_, ++$number) for @{ $self->{tokens} };
     return $self;
@@ -44,6 +45,7 @@ sub write_until_told ($self, $token, $number, $record, $reader) {
     my ($step, $sequence) = (0, 0);
     my $stopped = sub { return scalar select my $ready = $told, undef, undef, 0 };
     until ($stopped->()) {
+        pause($self->{rest});
         $step++;
         if ($self->{blobs} && $step % 10 == 0) {
             my $bytes = "blob $number $step " . 'x' x (($step * 7919) % 200_000);
@@ -62,14 +64,16 @@ sub write_until_told ($self, $token, $number, $record, $reader) {
     return;
 }
 
-# Sends a request again until it is answered with 200; undef when it was not within two minutes. Other answers than 200 and 503 are defects.
+# Sends a request again until it is answered with 200, as a client does; undef when it was not within two minutes. Other answers than 200 and
+# 503 are defects. A worker that was just started may not have its database yet while another says that it is ready.
 sub until_answered ($self, $path, $token, %option) {
+    my $method = delete $option{method} // 'POST';
     my $answer;
     wait_until(
         120,
         sub {
             my $connection = $self->{connection} //= eval { Verstak::HTTP->new('127.0.0.1', $self->{port}, timeout => 40) } // return 0;
-            my $response   = eval { $connection->request(POST => $path, token => $token, %option) };
+            my $response   = eval { $connection->request($method => $path, token => $token, %option) };
             if (!$response || $response->status != 200) {
                 delete $self->{connection};
                 print {*STDERR} 'unexpected answer: ', $response->describe, "\n" if $response && $response->status != 503;
@@ -126,9 +130,15 @@ sub defects ($self) {
 sub log_defects ($self, $writer, $acknowledged) {
     my @defects;
     my $log = $writer->{log} //= [];
-    for my $op ($self->{server}->pull_all($writer->{token}, scalar @$log)) {
-        push @$log, $op->{op_id};
-        push @defects, "sequence $op->{server_sequence} where " . @$log . ' belongs' if $op->{server_sequence} != @$log;
+    my $more = 1;
+    while ($more) {
+        my $page = $self->until_answered('/api/v1/sync/pull', $writer->{token}, json => { since_sequence => scalar @$log })
+            // return 'pull is not answered';
+        for my $op (@{ $page->json->{ops} }) {
+            push @$log, $op->{op_id};
+            push @defects, "sequence $op->{server_sequence} where " . @$log . ' belongs' if $op->{server_sequence} != @$log;
+        }
+        $more = $page->json->{has_more};
     }
     my $position = 0;
     my %position = map { $_ => ++$position } @$log;
@@ -146,8 +156,8 @@ sub log_defects ($self, $writer, $acknowledged) {
 sub blob_defects ($self, $writer, $blobs) {
     my @defects;
     for my $sha256 (grep { !$writer->{checked}{$_}++ } sort keys %$blobs) {
-        my $response = $self->{server}->request(GET => "/api/v1/blobs/$sha256", token => $writer->{token});
-        if    ($response->status != 200)                 { push @defects, "acknowledged blob $sha256: " . $response->describe }
+        my $response = $self->until_answered("/api/v1/blobs/$sha256", $writer->{token}, method => 'GET');
+        if    (!$response)                             { push @defects, "acknowledged blob $sha256 is not there" }
         elsif (sha256_hex($response->body) ne $sha256) { push @defects, "blob $sha256 has other bytes" }
     }
     return @defects;
