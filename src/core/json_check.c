@@ -87,10 +87,17 @@ static bool json_escape(struct json_scan *s)
     return c == 'u' ? json_unicode_escape(s) : c && strchr("\"\\/bfnrt", c) != NULL;
 }
 
+/* ASCII that stands for itself in a string: all but control bytes, the quotation mark and the backslash. */
+static const bool json_plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true};
+
 /* Behind the opening quotation mark. */
 static bool json_string(struct json_scan *s)
 {
-    while (s->at < s->end) {
+    for (;;) {
+        while (s->at < s->end && json_plain[(unsigned char)*s->at])
+            s->at++;
+        if (s->at == s->end)
+            return false;
         unsigned char c = (unsigned char)*s->at;
         if (c >= 0x80) {
             size_t size = utf8_sequence(s->at, (size_t)(s->end - s->at));
@@ -100,12 +107,11 @@ static bool json_string(struct json_scan *s)
             continue;
         }
         s->at++;
-        if (c == '"')
-            return true;
-        if (c < 0x20 || (c == '\\' && !json_escape(s)))
+        if (c != '\\')
+            return c == '"'; /* else a control byte */
+        if (!json_escape(s))
             return false;
     }
-    return false;
 }
 
 /* --- numbers and words --- */

@@ -4,35 +4,45 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The letter of a short escape (RFC 8259, section 7), 'u' for one with four digits, or 0 when the byte stands for
- * itself. */
-static char json_write_escape(unsigned char c)
+#define JSON_WRITE_STEP 1024
+#define JSON_WRITE_LONGEST 6 /* bytes that one may become: \u001f */
+
+/* The letter of a short escape (RFC 8259, section 7), 'u' for one with four digits; 0: the byte stands for itself. */
+static const char json_write_escapes[256] = {
+    [0x00 ... 0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',          [0x0b] = 'u',
+    ['\f'] = 'f',          ['\r'] = 'r', ['"'] = '"',  [0x0e ... 0x1f] = 'u', ['\\'] = '\\',
+};
+
+/* Writes the escaped bytes to `to`, where there is room, and returns the place behind them. */
+static char *json_write_escaped(char *to, const char *s, size_t len)
 {
-    static const char control[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    if (c == '"' || c == '\\')
-        return (char)c;
-    if (c >= 0x20)
-        return 0;
-    return control[c] ? control[c] : 'u';
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        char escape = json_write_escapes[c];
+        if (!escape) {
+            *to++ = s[i];
+            continue;
+        }
+        *to++ = '\\';
+        *to++ = escape;
+        if (escape == 'u') {
+            memcpy(to, (char[]){'0', '0', hex[c >> 4], hex[c & 15]}, 4);
+            to += 4;
+        }
+    }
+    return to;
 }
 
+/* In steps, so that the room for the worst case stays small. */
 void json_write_string(struct strbuf *out, const char *s, size_t len)
 {
-    size_t done = 0; /* up to here the string is in out */
-    strbuf_reserve(out, len + 2);
     strbuf_append_char(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        char escape = json_write_escape((unsigned char)s[i]);
-        if (!escape)
-            continue;
-        strbuf_append(out, s + done, i - done);
-        if (escape == 'u')
-            strbuf_printf(out, "\\u%04x", (unsigned)(unsigned char)s[i]);
-        else
-            strbuf_append(out, (char[]){'\\', escape}, 2);
-        done = i + 1;
+    for (size_t done = 0, step; done < len; done += step) {
+        step = len - done < JSON_WRITE_STEP ? len - done : JSON_WRITE_STEP;
+        strbuf_reserve(out, step * JSON_WRITE_LONGEST);
+        out->len = (size_t)(json_write_escaped(out->data + out->len, s + done, step) - out->data);
     }
-    strbuf_append(out, s + done, len - done);
     strbuf_append_char(out, '"');
 }
 

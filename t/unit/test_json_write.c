@@ -35,6 +35,12 @@ static void test_strings(void)
     strbuf_reset(&out);
     json_write_string(&out, all, sizeof(all));
     is_int(json_check(out.data, out.len, 0), JSON_OK, "all of ASCII is written as JSON");
+    char text[6000]; /* longer than what is escaped at a time, and all of the worst kind */
+    memset(text, 1, sizeof(text));
+    strbuf_reset(&out);
+    json_write_string(&out, text, sizeof(text));
+    is_int(out.len, 6 * sizeof(text) + 2, "a long string of control bytes");
+    is_int(json_check(out.data, out.len, 0), JSON_OK, "is JSON, too");
     strbuf_release(&out);
 }
 
