@@ -256,7 +256,7 @@ SKIP: {
     subtest 'systemd unit' => sub {
         my $shop = Workshop->new;
         my $unit = slurp("$top/etc/verstak-server.service");
-        $unit =~ s{/opt/verstak-sync-server/verstak-sync-server}{$binary} or die "the unit does not start the program\n";
+        $unit =~ s{/opt/verstak-sync-server/verstak-sync-server}{$binary}g == 2 or die "the unit does not start the program\n";
         open my $fh, '>', "$shop->{base}/verstak-server.service" or die "cannot write: $!\n";
         print $fh $unit;
         close $fh;
