@@ -1,6 +1,6 @@
 /*
- * background: a detached thread for one blocking call of libc or libpq that cannot be broken off. It owns its argument; nobody waits
- * for it, and the process may leave while it runs.
+ * background: a detached thread for one blocking call of libc or libpq that cannot be broken off. It owns its argument;
+ * nobody waits for it, and the process may leave while it runs.
  */
 #ifndef DB_BACKGROUND_H
 #define DB_BACKGROUND_H

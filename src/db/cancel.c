@@ -1,6 +1,6 @@
 /*
- * db_cancel: see the header. In workers. Through PgBouncer there is no statement_timeout of the server: without this a statement that
- * waits for a lock would go on waiting, and then take it, long after its client got a 503.
+ * db_cancel: see the header. In workers. Through PgBouncer there is no statement_timeout of the server: without this a
+ * statement that waits for a lock would go on waiting, and then take it, long after its client got a 503.
  */
 #include "db/cancel.h"
 

@@ -1,10 +1,11 @@
 /*
- * db_conn: one connection of a worker to PostgreSQL, on the worker's loop. Made and freed by db/pool.c, which also calls conn_tick().
+ * db_conn: one connection of a worker to PostgreSQL, on the worker's loop. Made and freed by db/pool.c, which also
+ * calls conn_tick().
  *
  *   OFFLINE → (RESOLVING →) CONNECTING, one endpoint after the other → IDLE ⇄ BUSY → OFFLINE …
  *
- * A round goes through all endpoints, from the one that worked last; when none takes us there is a pause of 100 ms, doubled up to
- * 2 s. The pause is over with a connection that held for a second.
+ * A round goes through all endpoints, from the one that worked last; when none takes us there is a pause of 100 ms,
+ * doubled up to 2 s. The pause is over with a connection that held for a second.
  */
 #include "db/conn.h"
 
@@ -24,9 +25,9 @@
 
 #define PAUSE_MIN 100
 #define PAUSE_MAX 2000
-#define HELD_LONG 1000          /* a connection that lasted so long starts over with the shortest pause */
-#define RESOLVED_FRESH 1000     /* names are not looked up again for so long */
-#define SERVER_GRACE 1000       /* what the server's statement_timeout gets on top, to answer before we give up */
+#define HELD_LONG 1000      /* a connection that lasted so long starts over with the shortest pause */
+#define RESOLVED_FRESH 1000 /* names are not looked up again for so long */
+#define SERVER_GRACE 1000   /* what the server's statement_timeout gets on top, to answer before we give up */
 #define OLDEST_SERVER 130000
 
 #define MOVE(state) (1u << (state))
@@ -80,7 +81,8 @@ void conn_init(struct db_conn *conn, struct db_pool_lane *lane, unsigned index)
     strbuf_init(&conn->notice);
 }
 
-/* First the dup that libh2o watches, then libpq's own descriptor: the other way round epoll would be asked about a closed one. */
+/* First the dup that libh2o watches, then libpq's own descriptor: the other way round epoll would be asked about a
+ * closed one. */
 static void conn_close(struct db_conn *conn)
 {
     if (conn->sock != NULL)
@@ -300,7 +302,8 @@ static void conn_on_notice(void *arg, const PGresult *result)
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (message == NULL)
         return;
-    log_debug("database connection %s %u: %s: %s", conn->lane->name, conn->index, severity == NULL ? "notice" : severity, message);
+    log_debug("database connection %s %u: %s: %s", conn->lane->name, conn->index,
+              severity == NULL ? "notice" : severity, message);
     if (severity == NULL || (strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0))
         return;
     strbuf_reset(&conn->notice);
@@ -367,7 +370,8 @@ void conn_hurry(struct db_conn *conn, uint64_t now)
         conn->deadline = now;
 }
 
-/* The statement at the head has had the server for longer than it may: what holds it up is ended there, too, if that is possible. */
+/* The statement at the head has had the server for longer than it may: what holds it up is ended there, too, if that is
+ * possible. */
 static void conn_give_up_statement(struct db_conn *conn)
 {
     const struct db_query *head = H2O_STRUCT_FROM_MEMBER(struct db_query, link, conn->running.next);

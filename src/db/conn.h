@@ -43,10 +43,11 @@ struct db_conn {
 
     h2o_linklist_t running; /* struct db_query.link, in the order of sending */
     unsigned running_count;
-    uint64_t head_since; /* when the first of them had PostgreSQL for itself */
+    uint64_t head_since;       /* when the first of them had PostgreSQL for itself */
     bool prepared[STMT_COUNT]; /* Parse was sent */
-    bool failed;  /* found broken while something else was done; the tick ends it */
-    const char *retire; /* why it takes no more statements and is replaced when those it has are done; NULL: it is not */
+    bool failed;               /* found broken while something else was done; the tick ends it */
+    const char
+        *retire; /* why it takes no more statements and is replaced when those it has are done; NULL: it is not */
     struct strbuf notice; /* last FATAL message that came outside of a statement */
 };
 
@@ -59,7 +60,8 @@ void conn_tick(struct db_conn *conn, uint64_t now);
 void conn_on_resolved(struct db_conn *conn, const char *reason);
 /* Tries again at once instead of waiting for the end of the pause. */
 void conn_hurry(struct db_conn *conn, uint64_t now);
-/* Closes and connects again; what runs ends with DB_UNKNOWN, reads with DB_UNAVAILABLE. Only from events and the tick. */
+/* Closes and connects again; what runs ends with DB_UNKNOWN, reads with DB_UNAVAILABLE. Only from events and the tick.
+ */
 void conn_lost(struct db_conn *conn, const char *reason);
 /* The same when nothing runs, or as soon as that is so. reason: a literal. */
 void conn_retire(struct db_conn *conn, const char *reason);

@@ -1,5 +1,6 @@
 /*
- * db_conninfo: see the header. Used by the pool (workers) and by the blocking session (migrate, mailer, janitor, command line).
+ * db_conninfo: see the header. Used by the pool (workers) and by the blocking session (migrate, mailer, janitor,
+ * command line).
  */
 #include "db/conninfo.h"
 
@@ -147,8 +148,8 @@ static bool port_valid(const char *port)
     return len <= 5 && strspn(port, "0123456789") == len && atoi(port) >= 1 && atoi(port) <= 65535;
 }
 
-static bool conninfo_add_endpoint(struct db_conninfo *c, const char *hosts, const char *addrs, const char *ports, size_t i,
-                                  struct strbuf *error)
+static bool conninfo_add_endpoint(struct db_conninfo *c, const char *hosts, const char *addrs, const char *ports,
+                                  size_t i, struct strbuf *error)
 {
     char *host = list_item(hosts, i), *addr = list_item(addrs, i), *port = list_item(ports, i);
     bool valid = port_valid(port);
@@ -157,8 +158,9 @@ static bool conninfo_add_endpoint(struct db_conninfo *c, const char *hosts, cons
     free(host);
     free(addr);
     free(port);
-    return valid || strbuf_error(error, "database.url: a port is no number from 1 to 65535 (write ':', '@' and '/' in a "
-                                        "password as %%3A, %%40 and %%2F)");
+    return valid ||
+           strbuf_error(error, "database.url: a port is no number from 1 to 65535 (write ':', '@' and '/' in a "
+                               "password as %%3A, %%40 and %%2F)");
 }
 
 static bool conninfo_split_hosts(struct db_conninfo *c, struct strbuf *error)
@@ -168,9 +170,11 @@ static bool conninfo_split_hosts(struct db_conninfo *c, struct strbuf *error)
     const char *ports = conninfo_value(c->options, "port");
     size_t count = list_length(addrs[0] != '\0' ? addrs : hosts);
     if (addrs[0] != '\0' && hosts[0] != '\0' && list_length(hosts) != count)
-        return strbuf_error(error, "database.url names %zu hosts and %zu addresses: give each host one", list_length(hosts), count);
+        return strbuf_error(error, "database.url names %zu hosts and %zu addresses: give each host one",
+                            list_length(hosts), count);
     if (list_length(ports) != 1 && list_length(ports) != count)
-        return strbuf_error(error, "database.url names %zu hosts and %zu ports: give one port, or one each", count, list_length(ports));
+        return strbuf_error(error, "database.url names %zu hosts and %zu ports: give one port, or one each", count,
+                            list_length(ports));
     c->endpoints = db_endpoints_new();
     c->several_hosts = count > 1;
     for (size_t i = 0; i < count; i++)
@@ -180,8 +184,9 @@ static bool conninfo_split_hosts(struct db_conninfo *c, struct strbuf *error)
 }
 
 /*
- * Settings of the session go into the start-up packet, so that they cost no round trip. The server ends a statement a moment before we
- * would give its connection up: then it is certain that nothing was written. PgBouncer refuses such settings.
+ * Settings of the session go into the start-up packet, so that they cost no round trip. The server ends a statement a
+ * moment before we would give its connection up: then it is certain that nothing was written. PgBouncer refuses such
+ * settings.
  */
 static void conninfo_session_options(struct db_conninfo *c, const struct config *config)
 {
@@ -203,7 +208,8 @@ static size_t options_count(const PQconninfoOption *options)
     return n;
 }
 
-/* An unescaped '@' in a password makes libpq take the rest of the password for a host, and would put it into our log. */
+/* An unescaped '@' in a password makes libpq take the rest of the password for a host, and would put it into our log.
+ */
 static bool uri_is_ambiguous(const char *text)
 {
     const char *authority = strstr(text, "://");
@@ -221,8 +227,10 @@ struct db_conninfo *db_conninfo_parse(const char *text, const struct config *con
     if (!uri_is_ambiguous(text))
         c->options = PQconninfoParse(text, NULL);
     if (c->options == NULL) {
-        strbuf_error(error, "database.url is no libpq connection string or URI (write '@', ':' and '/' in a password as %%40, %%3A "
-                            "and %%2F)");
+        strbuf_error(
+            error,
+            "database.url is no libpq connection string or URI (write '@', ':' and '/' in a password as %%40, %%3A "
+            "and %%2F)");
         db_conninfo_free(&c);
         return NULL;
     }
@@ -262,7 +270,8 @@ struct db_endpoints *db_conninfo_endpoints(const struct db_conninfo *conninfo)
 /* What db_conninfo_params() sets itself. */
 static bool keyword_is_ours(const char *keyword)
 {
-    static const char *const ours[] = {"host", "hostaddr", "port", "options", "target_session_attrs", "client_encoding"};
+    static const char *const ours[] = {"host",           "hostaddr", "port", "options", "target_session_attrs",
+                                       "client_encoding"};
     for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
         if (strcmp(keyword, ours[i]) == 0)
             return true;
@@ -294,6 +303,7 @@ struct db_connect_params db_conninfo_params(struct db_conninfo *conninfo, const 
     params_set(conninfo, &n, "client_encoding", "UTF8");
     /* Of several hosts the one that takes writes is meant, unless the operator says otherwise. */
     const char *target = conninfo_value(conninfo->options, "target_session_attrs");
-    params_set(conninfo, &n, "target_session_attrs", target[0] == '\0' && conninfo->several_hosts ? "read-write" : target);
+    params_set(conninfo, &n, "target_session_attrs",
+               target[0] == '\0' && conninfo->several_hosts ? "read-write" : target);
     return (struct db_connect_params){conninfo->keywords, conninfo->values};
 }

@@ -1,7 +1,7 @@
 /*
- * db_conninfo: a libpq connection string taken apart into the hosts that it names and all the rest. The pool tries hosts one by
- * one itself: libpq's connect_timeout does not exist in asynchronous mode, so one host that swallows packets would keep libpq from
- * ever getting to the next; and libpq looks names up with a blocking call.
+ * db_conninfo: a libpq connection string taken apart into the hosts that it names and all the rest. The pool tries
+ * hosts one by one itself: libpq's connect_timeout does not exist in asynchronous mode, so one host that swallows
+ * packets would keep libpq from ever getting to the next; and libpq looks names up with a blocking call.
  */
 #ifndef DB_CONNINFO_H
 #define DB_CONNINFO_H
@@ -31,8 +31,8 @@ struct db_endpoints {
 struct db_conninfo;
 
 /*
- * Adds what each of our connections has: name, encoding, keep-alives, and with database.prepared_statements the session's settings.
- * The reason never quotes the string, which may hold a password.
+ * Adds what each of our connections has: name, encoding, keep-alives, and with database.prepared_statements the
+ * session's settings. The reason never quotes the string, which may hold a password.
  */
 struct db_conninfo *db_conninfo_parse(const char *text, const struct config *config, struct strbuf *error) WARN_UNUSED;
 void db_conninfo_free(struct db_conninfo **conninfo);
@@ -40,7 +40,8 @@ void db_conninfo_free(struct db_conninfo **conninfo);
 /* The hosts as they are written; borrowed. */
 struct db_endpoints *db_conninfo_endpoints(const struct db_conninfo *conninfo);
 
-/* Keywords and values for PQconnectStartParams() to one place; both arrays end with NULL and are good until the next call. */
+/* Keywords and values for PQconnectStartParams() to one place; both arrays end with NULL and are good until the next
+ * call. */
 struct db_connect_params {
     const char **keywords;
     const char **values;

@@ -3,8 +3,9 @@
  *
  *   bootstrap → each migration that is missing, in order → functions whose text changed
  *
- * Each step is one transaction that first takes the advisory lock, so that hosts which start at the same time take turns and each sees
- * what the one before it did. The lock is the transaction's, not the session's: that works through PgBouncer, too.
+ * Each step is one transaction that first takes the advisory lock, so that hosts which start at the same time take
+ * turns and each sees what the one before it did. The lock is the transaction's, not the session's: that works through
+ * PgBouncer, too.
  */
 #include "db/migrations.h"
 
@@ -23,12 +24,12 @@
 #define SQLSTATE_REFUSED "V0001" /* our own, of no class of PostgreSQL's: this schema is not ours to touch */
 
 /*
- * The lock's number is the first eight bytes of SHA-256("verstak-sync-server migrations") without the sign. A migration may take
- * long, but not wait long for a table: whoever comes after it in the queue for that table waits, too.
+ * The lock's number is the first eight bytes of SHA-256("verstak-sync-server migrations") without the sign. A migration
+ * may take long, but not wait long for a table: whoever comes after it in the queue for that table waits, too.
  */
-#define BEGIN_LOCKED                                                                                                   \
-    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "                      \
-    "SELECT pg_advisory_xact_lock(1354164255563393280); "                                                              \
+#define BEGIN_LOCKED                                                                              \
+    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; " \
+    "SELECT pg_advisory_xact_lock(1354164255563393280); "                                         \
     "SET LOCAL lock_timeout = '10s'; SET LOCAL check_function_bodies = off"
 
 enum step { STEP_DONE, STEP_NOTHING, STEP_FAILED };
@@ -90,10 +91,11 @@ static bool migration_check_applied(int version, const char *name, const char *s
 {
     char digest[DIGEST_HEX_SIZE];
     if (version < 1 || (size_t)version > db_migration_file_count)
-        return strbuf_error(error,
-                            "the database has migration '%s', but this program knows only the first %zu: a newer version "
-                            "has written to it; install that version or a later one",
-                            name, db_migration_file_count);
+        return strbuf_error(
+            error,
+            "the database has migration '%s', but this program knows only the first %zu: a newer version "
+            "has written to it; install that version or a later one",
+            name, db_migration_file_count);
     file_digest(&db_migration_files[version - 1], digest);
     if (strcmp(digest, sha256) != 0)
         return strbuf_error(error,
@@ -127,7 +129,8 @@ static bool migration_record(struct migration *m, const struct db_sql_file *file
     snprintf(version, sizeof(version), "%d", file->version);
     file_digest(file, digest);
     const char *const values[] = {version, file->name, digest};
-    return migration_run(m, "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1::int, $2, $3)", 3, values);
+    return migration_run(m, "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1::int, $2, $3)", 3,
+                         values);
 }
 
 /* Within the transaction: the next migration that is missing. */
@@ -201,13 +204,15 @@ static bool migration_check_server(struct migration *m)
     int version = PQserverVersion(db_session_pg(m->session));
     const char *encoding = PQparameterStatus(db_session_pg(m->session), "server_encoding");
     if (version < OLDEST_SERVER)
-        return strbuf_error(m->error, "the database server is PostgreSQL %d; this program needs 13 or newer", version / 10000);
+        return strbuf_error(m->error, "the database server is PostgreSQL %d; this program needs 13 or newer",
+                            version / 10000);
     if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
         return strbuf_error(m->error, "the database's encoding is %s; create it with ENCODING 'UTF8'", encoding);
     return true;
 }
 
-/* Classes of errors that time or another host may cure: connection, rollback, resources, locks, operator; and a host without writes. */
+/* Classes of errors that time or another host may cure: connection, rollback, resources, locks, operator; and a host
+ * without writes. */
 static bool migration_may_try_again(const struct migration *m)
 {
     static const char *const classes[] = {"08", "40", "53", "55", "57", "25006"};

@@ -1,6 +1,6 @@
 /*
- * db_migrations: brings the schema up to what this binary knows, forward only, each file in one transaction under an advisory lock, then
- * applies the functions whose text changed. Runs in the migrate process.
+ * db_migrations: brings the schema up to what this binary knows, forward only, each file in one transaction under an
+ * advisory lock, then applies the functions whose text changed. Runs in the migrate process.
  */
 #ifndef DB_MIGRATIONS_H
 #define DB_MIGRATIONS_H

@@ -1,7 +1,8 @@
 /*
- * db_params: builds the binary parameters of one statement. Formats are those of PostgreSQL's *_recv functions: integers in
- * network order; an array is its number of dimensions, a flag for NULLs, the element type, then for the one dimension its length
- * and lower bound, then each element as length and bytes (src/backend/utils/adt/arrayfuncs.c, array_recv).
+ * db_params: builds the binary parameters of one statement. Formats are those of PostgreSQL's *_recv functions:
+ * integers in network order; an array is its number of dimensions, a flag for NULLs, the element type, then for the one
+ * dimension its length and lower bound, then each element as length and bytes (src/backend/utils/adt/arrayfuncs.c,
+ * array_recv).
  */
 #include "db/params.h"
 
@@ -13,7 +14,7 @@
 
 #include "db/types.h"
 
-#define ARRAY_FLAG_OFFSET 4  /* of the word that says that there are NULLs */
+#define ARRAY_FLAG_OFFSET 4   /* of the word that says that there are NULLs */
 #define ARRAY_EMPTY_HEADER 12 /* no dimension: nothing follows the element type */
 #define ARRAY_HEADER 20
 

@@ -1,6 +1,6 @@
 /*
- * db_params: the parameters of one statement in PostgreSQL's binary format. Values are copied in. Add them in the order $1, $2, ….
- * Text must be utf8_storable(): checked by the caller where the bytes come from outside.
+ * db_params: the parameters of one statement in PostgreSQL's binary format. Values are copied in. Add them in the order
+ * $1, $2, …. Text must be utf8_storable(): checked by the caller where the bytes come from outside.
  */
 #ifndef DB_PARAMS_H
 #define DB_PARAMS_H

@@ -4,8 +4,8 @@
  *   submit → lane's waiting → (pump) a connection's running → callback                  answered: db/wire.c
  *                           ↘ finished → (tick) callback                 failed without an answer
  *
- * One timerfd ticks every 50 ms while anything is waiting, running or connecting, and looks at all deadlines; an idle pool does
- * not wake up.
+ * One timerfd ticks every 50 ms while anything is waiting, running or connecting, and looks at all deadlines; an idle
+ * pool does not wake up.
  */
 #include "db/pool.h"
 
@@ -63,7 +63,8 @@ void pool_fail(struct db_pool *pool, struct db_query *query, enum db_outcome out
     pool_tick_soon(pool);
 }
 
-/* Those that a callback adds come with the next tick, so that a callback that submits again and again does not hold the loop. */
+/* Those that a callback adds come with the next tick, so that a callback that submits again and again does not hold the
+ * loop. */
 static void pool_deliver(struct db_pool *pool)
 {
     h2o_linklist_t now;
@@ -221,7 +222,8 @@ void pool_avoid_endpoint(struct db_conn *conn)
     for (size_t i = 0; i < ARRAY_SIZE(pool->lanes); i++) {
         for (unsigned k = 0; k < pool->lanes[i].conn_count; k++) {
             struct db_conn *other = &pool->lanes[i].conns[k];
-            if (other != conn && conn_usable(other) && other->endpoints == conn->endpoints && other->endpoint == conn->endpoint)
+            if (other != conn && conn_usable(other) && other->endpoints == conn->endpoints &&
+                other->endpoint == conn->endpoint)
                 conn_retire(other, "the database takes no writes");
         }
     }
@@ -329,8 +331,8 @@ void db_pool_free(struct db_pool **pool)
     free(p);
 }
 
-struct db_query *db_pool_submit(struct db_pool *pool, enum db_statement statement, struct db_params *params, uint64_t deadline,
-                                db_done_cb cb, void *arg)
+struct db_query *db_pool_submit(struct db_pool *pool, enum db_statement statement, struct db_params *params,
+                                uint64_t deadline, db_done_cb cb, void *arg)
 {
     struct db_query *q = query_new(statement, params, deadline, cb, arg);
     struct db_pool_lane *lane = q->lane = &pool->lanes[db_statements[statement].lane];

@@ -1,6 +1,6 @@
 /*
- * pool_health: tells the operator in words when a worker's database goes away and comes back: once each, not once a statement or
- * connection, with the reason. While it is away a line a minute. In workers, called by db/pool.c.
+ * pool_health: tells the operator in words when a worker's database goes away and comes back: once each, not once a
+ * statement or connection, with the reason. While it is away a line a minute. In workers, called by db/pool.c.
  */
 #include "core/log.h"
 #include "db/pool_private.h"

@@ -1,9 +1,9 @@
 /*
  * What db/pool.c, db/query.c, db/conn.c and db/wire.c share. Nobody else includes this.
  *
- * Callbacks of queries run in two places only: db/wire.c, when the answer came in a read event, and pool_deliver(), from the tick.
- * A connection is torn down in read and write events and in the tick, never while somebody submits or answers; whoever finds it
- * broken elsewhere sets `failed` and asks for a tick.
+ * Callbacks of queries run in two places only: db/wire.c, when the answer came in a read event, and pool_deliver(),
+ * from the tick. A connection is torn down in read and write events and in the tick, never while somebody submits or
+ * answers; whoever finds it broken elsewhere sets `failed` and asks for a tick.
  */
 #ifndef DB_POOL_PRIVATE_H
 #define DB_POOL_PRIVATE_H
@@ -41,7 +41,7 @@ struct db_pool {
     unsigned queue_limit;                        /* of each lane */
     struct db_conninfo *conninfo;
 
-    struct db_resolver *resolver; /* NULL: no names in the connection string */
+    struct db_resolver *resolver;   /* NULL: no names in the connection string */
     struct db_endpoints *endpoints; /* where to connect; NULL until names are looked up */
     size_t preferred;               /* endpoint that connected last */
     uint64_t resolved_at;

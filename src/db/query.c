@@ -1,5 +1,6 @@
 /*
- * db_query: what one statement brings along and what it ends with. In workers; owned by db/pool.c, on exactly one list at any time.
+ * db_query: what one statement brings along and what it ends with. In workers; owned by db/pool.c, on exactly one list
+ * at any time.
  */
 #include "db/query.h"
 
@@ -9,7 +10,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-struct db_query *query_new(enum db_statement statement, struct db_params *params, uint64_t deadline, db_done_cb cb, void *arg)
+struct db_query *query_new(enum db_statement statement, struct db_params *params, uint64_t deadline, db_done_cb cb,
+                           void *arg)
 {
     struct db_query *q = mem_zalloc(sizeof(*q));
     q->statement = statement;
@@ -63,7 +65,7 @@ void query_answer(struct db_query *query)
     if (query->cb != NULL && !query->cancelled)
         query->cb(query->arg, &result);
     else if (result.outcome == DB_FAILED)
-        log_warning("statement '%s' failed and nobody waits for it: %s (SQLSTATE %s)", query_name(query), result.message,
-                    result.sqlstate);
+        log_warning("statement '%s' failed and nobody waits for it: %s (SQLSTATE %s)", query_name(query),
+                    result.message, result.sqlstate);
     query_free(query);
 }

@@ -21,13 +21,14 @@ struct db_query {
     void *arg;
     bool cancelled;
     bool retried;
-    bool parses; /* its Parse is on its way before it, not answered yet */
-    PGresult *pg, *error; /* collected until the Sync that ends it */
+    bool parses;             /* its Parse is on its way before it, not answered yet */
+    PGresult *pg, *error;    /* collected until the Sync that ends it */
     enum db_outcome outcome; /* FINISHED */
     char *message;
 };
 
-struct db_query *query_new(enum db_statement statement, struct db_params *params, uint64_t deadline, db_done_cb cb, void *arg);
+struct db_query *query_new(enum db_statement statement, struct db_params *params, uint64_t deadline, db_done_cb cb,
+                           void *arg);
 /* Clears what an earlier try collected. */
 void query_reset(struct db_query *query);
 /* Calls the callback and frees the query, which is on no list any more. */

@@ -1,6 +1,6 @@
 /*
- * db_resolver: see the header. In workers; used by db/pool.c at each round of connecting, so that a name that points elsewhere after a
- * failover is followed.
+ * db_resolver: see the header. In workers; used by db/pool.c at each round of connecting, so that a name that points
+ * elsewhere after a failover is followed.
  */
 #include "db/resolver.h"
 
@@ -18,7 +18,8 @@
 #include "core/mem.h"
 #include "db/background.h"
 
-/* What thread and resolver share. The eventfd says that found and error are set; before, only the thread touches them. */
+/* What thread and resolver share. The eventfd says that found and error are set; before, only the thread touches them.
+ */
 struct lookup {
     atomic_int owners;
     int done_fd;

@@ -1,7 +1,7 @@
 /*
- * db_resolver: looks up the host names of a connection string in a thread, because libpq would do it with a blocking call on the
- * event loop. A look-up cannot be broken off, so the thread is detached and owns what it needs: freeing the resolver, or leaving the
- * process, never waits for it.
+ * db_resolver: looks up the host names of a connection string in a thread, because libpq would do it with a blocking
+ * call on the event loop. A look-up cannot be broken off, so the thread is detached and owns what it needs: freeing the
+ * resolver, or leaving the process, never waits for it.
  */
 #ifndef DB_RESOLVER_H
 #define DB_RESOLVER_H

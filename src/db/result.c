@@ -1,6 +1,6 @@
 /*
- * db_result: reads binary columns. Asserts catch a column of another type than the code expects: the SQL file and its caller
- * disagree, and no input from outside can bring that about.
+ * db_result: reads binary columns. Asserts catch a column of another type than the code expects: the SQL file and its
+ * caller disagree, and no input from outside can bring that about.
  */
 #include "db/result.h"
 

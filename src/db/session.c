@@ -1,5 +1,6 @@
 /*
- * db_session: see the header. In migrate, mailer, janitor and the command line, which have nothing else to do while they wait.
+ * db_session: see the header. In migrate, mailer, janitor and the command line, which have nothing else to do while
+ * they wait.
  */
 #include "db/session.h"
 
@@ -17,7 +18,8 @@
 #include "db/conninfo.h"
 #include "db/message.h"
 
-#define SERVER_GRACE 1000 /* milliseconds that the server's statement_timeout gets on top, to answer before we give up */
+#define SERVER_GRACE \
+    1000 /* milliseconds that the server's statement_timeout gets on top, to answer before we give up */
 #define FOREVER UINT64_MAX
 
 struct db_session {
@@ -139,7 +141,8 @@ static bool session_connect_to(struct db_session *s, const struct db_endpoint *e
     return false;
 }
 
-/* Has an idle connection been closed by the other side? Found out before a statement is sent, its outcome is not unknown. */
+/* Has an idle connection been closed by the other side? Found out before a statement is sent, its outcome is not
+ * unknown. */
 static void session_look(struct db_session *s)
 {
     struct pollfd fd = {.fd = PQsocket(s->pg), .events = POLLIN};
@@ -239,7 +242,8 @@ static bool session_prepare(struct db_session *s, enum db_statement statement, u
     return true;
 }
 
-static const struct db_result *session_run(struct db_session *s, enum db_statement statement, const struct db_params *params)
+static const struct db_result *session_run(struct db_session *s, enum db_statement statement,
+                                           const struct db_params *params)
 {
     const struct db_statement_info *info = &db_statements[statement];
     uint64_t deadline = clock_mono_ms() + s->statement_timeout;
@@ -249,7 +253,8 @@ static const struct db_result *session_run(struct db_session *s, enum db_stateme
         return &s->result;
     if (!session_send(s, info, params) || !session_collect(s, deadline)) {
         session_outcome(s, info->lane == DB_LANE_READ ? DB_UNAVAILABLE : DB_UNKNOWN,
-                        clock_mono_ms() >= deadline ? "no answer in time (database.statement_timeout)" : PQerrorMessage(s->pg));
+                        clock_mono_ms() >= deadline ? "no answer in time (database.statement_timeout)"
+                                                    : PQerrorMessage(s->pg));
         session_lose(s);
         return &s->result;
     }
@@ -259,7 +264,8 @@ static const struct db_result *session_run(struct db_session *s, enum db_stateme
     return session_outcome(s, DB_OK, NULL);
 }
 
-const struct db_result *db_session_run(struct db_session *session, enum db_statement statement, struct db_params *params)
+const struct db_result *db_session_run(struct db_session *session, enum db_statement statement,
+                                       struct db_params *params)
 {
     session_clear(session);
     session_look(session);

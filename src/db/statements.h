@@ -1,6 +1,6 @@
 /*
- * db_statement: the statements of sql/queries/. The enum (db/statements_list.h) and the texts (db/embedded_sql.c) are made from the files
- * at build time: sql/queries/sync_push.sql is STMT_SYNC_PUSH.
+ * db_statement: the statements of sql/queries/. The enum (db/statements_list.h) and the texts (db/embedded_sql.c) are
+ * made from the files at build time: sql/queries/sync_push.sql is STMT_SYNC_PUSH.
  */
 #ifndef DB_STATEMENTS_H
 #define DB_STATEMENTS_H

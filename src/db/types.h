@@ -1,4 +1,5 @@
-/* Object identifiers of the types that parameters and results have; fixed in PostgreSQL's src/include/catalog/pg_type.dat. */
+/* Object identifiers of the types that parameters and results have; fixed in PostgreSQL's
+ * src/include/catalog/pg_type.dat. */
 #ifndef DB_TYPES_H
 #define DB_TYPES_H
 

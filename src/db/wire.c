@@ -1,8 +1,8 @@
 /*
  * db_wire: see the header. In workers, called by db/pool.c (send) and db/conn.c (receive).
  *
- * A statement ends at its PGRES_PIPELINE_SYNC and not before: PostgreSQL commits when it reads the Sync, after it has sent the rows,
- * and the commit itself may fail (a deferred constraint, a serialization failure).
+ * A statement ends at its PGRES_PIPELINE_SYNC and not before: PostgreSQL commits when it reads the Sync, after it has
+ * sent the rows, and the commit itself may fail (a deferred constraint, a serialization failure).
  *
  *   first use:   Parse | Bind Describe Execute | Sync    results: COMMAND_OK, NULL, rows, NULL, SYNC
  *   afterwards:          Bind Describe Execute | Sync             rows, NULL, SYNC
@@ -22,8 +22,8 @@ static struct db_query *wire_head(const struct db_conn *conn)
 }
 
 /*
- * No types are sent: PostgreSQL takes them from the casts in the statement. Otherwise they would depend on whether the parameter
- * was NULL when a connection saw the statement for the first time.
+ * No types are sent: PostgreSQL takes them from the casts in the statement. Otherwise they would depend on whether the
+ * parameter was NULL when a connection saw the statement for the first time.
  */
 static bool wire_send_statement(struct db_conn *conn, struct db_query *q)
 {
@@ -66,11 +66,13 @@ static const char *wire_sqlstate(const PGresult *error)
     return state == NULL ? "" : state;
 }
 
-/* A prepared statement whose columns changed under it. The code is that of any unsupported feature, hence the look at who says so. */
+/* A prepared statement whose columns changed under it. The code is that of any unsupported feature, hence the look at
+ * who says so. */
 static bool wire_plan_is_stale(const PGresult *error)
 {
     const char *function = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(wire_sqlstate(error), "0A000") == 0 && function != NULL && strcmp(function, "RevalidateCachedQuery") == 0;
+    return strcmp(wire_sqlstate(error), "0A000") == 0 && function != NULL &&
+           strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
 /* PostgreSQL answered with the error and rolled back; these say that the same statement may well succeed now. */
