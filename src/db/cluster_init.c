@@ -49,7 +49,7 @@ static bool cluster_init_initdb(const struct cluster_paths *paths, const struct 
                           paths->unborn,
                           "--username=" CLUSTER_SUPERUSER,
                           "--encoding=UTF8",
-                          "--locale=C",
+                          "--locale=C.UTF-8",
                           "--auth-local=trust",
                           "--auth-host=reject",
                           "--data-checksums",
@@ -75,7 +75,9 @@ static bool cluster_init_database(const struct cluster_paths *paths, const struc
         .output = output,
         .answer = &prompts,
     };
-    const char *argv[] = {"postgres", "--single", "-D", paths->unborn, "-c", "exit_on_error=on", "template1", NULL};
+    const char *argv[] = {
+        "postgres",  "--single", "-D", paths->unborn, "-c", "exit_on_error=on", "-c", "log_checkpoints=off",
+        "template1", NULL};
     int status = cluster_programs_run(&run, argv);
     strbuf_release(&prompts);
     return status == 0 ||

@@ -50,9 +50,9 @@ struct cluster_run {
 };
 /* Runs a program of that directory to its end; it dies with this process. Its exit status, -1 when it had none. argv[0]
  * is its name. */
-int cluster_programs_run(const struct cluster_run *run, const char *const *argv);
+int cluster_programs_run(const struct cluster_run *run, const char **argv);
 /* Replaces this process. Returns only on failure. */
-void cluster_programs_exec(const struct cluster_run *run, const char *const *argv);
+void cluster_programs_exec(const struct cluster_run *run, const char **argv);
 
 /* --- cluster_init.c --- */
 

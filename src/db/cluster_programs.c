@@ -42,7 +42,7 @@ static char **cluster_programs_environment(void)
     return copy;
 }
 
-void cluster_programs_exec(const struct cluster_run *run, const char *const *argv)
+void cluster_programs_exec(const struct cluster_run *run, const char **argv)
 {
     char *path = mem_printf("%s/%s", run->dir, argv[0]);
     sigset_t none;
@@ -57,14 +57,18 @@ void cluster_programs_exec(const struct cluster_run *run, const char *const *arg
     if (!run->input)
         dup2(null, STDIN_FILENO);
     char **environment = cluster_programs_environment();
+    /* The whole path: by it the programs find each other and their files. */
+    const char *first = argv[0];
+    argv[0] = path;
     if (chdir(run->cwd) == 0)
         execve(path, (char *const *)argv, environment);
+    argv[0] = first;
     free(environment);
     free(path);
 }
 
 /* In the new process of cluster_programs_run(). */
-static NORETURN void cluster_programs_child(const struct cluster_run *run, const char *const *argv, const int *in,
+static NORETURN void cluster_programs_child(const struct cluster_run *run, const char **argv, const int *in,
                                             const int *out)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -90,7 +94,7 @@ static int cluster_programs_wait(const struct cluster_run *run, pid_t pid, int o
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-int cluster_programs_run(const struct cluster_run *run, const char *const *argv)
+int cluster_programs_run(const struct cluster_run *run, const char **argv)
 {
     int in[2], out[2];
     if (pipe2(in, O_CLOEXEC) < 0)
