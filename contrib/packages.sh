@@ -17,7 +17,7 @@ packages_run="libcrypt1 libcurl4 libh2o-evloop0.13 libjson-c5 libpq5 libssl3 lib
 
 # To run t/ and make bench. The tests start PostgreSQL, PgBouncer and nginx themselves, unprivileged. The second build
 # of contrib/test.sh is clang's: sanitizers and fuzzers need its run-time library.
-packages_test="clang curl git libclang-rt-14-dev libdbd-pg-perl libdbi-perl nginx-light pgbouncer postgresql-15 procps
+packages_test="clang curl git libclang-rt-14-dev libdbd-pg-perl libdbi-perl libyaml-libyaml-perl nginx-light pgbouncer postgresql-15 procps
 	systemd wrk xz-utils"
 
 # Formatter, analysers, checks of manual pages and scripts.
