@@ -96,6 +96,8 @@ h2o_req_t *reply_begin(struct http_request *request, int status, const char *typ
     req->res.status = status;
     req->res.reason = reply_reason(status);
     req->res.content_length = length;
+    if (request->server->drain_started != 0) /* libh2o looks only when a head comes in */
+        req->http1_is_persistent = 0;
     reply_common_headers(req, request->id, type, strlen(type), cache);
     return req;
 }
