@@ -46,6 +46,9 @@ enum service_event service_wait(struct service *service, uint64_t ms, int fd)
 {
     uint64_t now = clock_mono_ms();
     uint64_t deadline = ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
+    /* Said between two steps: the signal was taken then and wakes no poll. */
+    if (service->leaving)
+        return SERVICE_LEAVE;
     for (;;) {
         struct pollfd fds[] = {
             {.fd = service->signals, .events = POLLIN},
