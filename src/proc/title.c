@@ -16,6 +16,7 @@ extern char **environ;
 static struct {
     char *start;
     size_t size;
+    char **environment; /* the copy, which setenv() and unsetenv() may drop parts of */
 } title_space;
 
 /* The end of the strings that follow `end` without a gap. */
@@ -28,15 +29,20 @@ static char *title_extend(char *end, char *const *strings)
     return end;
 }
 
+/* Pointers and strings in one block, so that what is dropped later is no leak. */
 static void title_move_environment(void)
 {
-    size_t count = 0;
-    while (environ[count])
-        count++;
-    char **copy = mem_alloc((count + 1) * sizeof(*copy));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = mem_strdup(environ[i]);
+    size_t count = 0, size = 0;
+    for (; environ[count]; count++)
+        size += strlen(environ[count]) + 1;
+    char **copy = mem_alloc((count + 1) * sizeof(*copy) + size);
+    char *to = (char *)(copy + count + 1);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = to;
+        to = stpcpy(to, environ[i]) + 1;
+    }
     copy[count] = NULL;
+    title_space.environment = copy;
     environ = copy;
 }
 
