@@ -122,10 +122,9 @@ void admin_login_post(struct http_request *request)
     struct admin_login *login = http_request_alloc(request, sizeof(*login));
     struct db_params params;
 
-    if (!http_request_form(request))
+    if (!http_request_form(request) || !http_request_form_field(request, "username", &login->username) ||
+        !http_request_form_field(request, "password", &login->password))
         return;
-    login->username = http_request_form_field(request, "username");
-    login->password = http_request_form_field(request, "password");
     if (login->username == NULL || *login->username == '\0' || login->password == NULL || *login->password == '\0') {
         reply_error_text(request, ERROR_INVALID_REQUEST, "username and password are required");
         return;

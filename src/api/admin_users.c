@@ -181,22 +181,16 @@ static void create_allowed(struct http_request *request, const struct db_result 
         http_request_work(request, http_request_context(request)->hashing, create, create_hash, create_hashed);
 }
 
-static const char *form_text(struct http_request *request, const char *name)
-{
-    const char *text = http_request_form_field(request, name);
-    return text == NULL ? "" : text;
-}
-
 void admin_users_create(struct http_request *request)
 {
     struct create *create = http_request_alloc(request, sizeof(*create));
     struct db_params params;
 
-    if (!http_request_form(request))
+    create->username = create->email = create->password = "";
+    if (!http_request_form(request) || !http_request_form_field(request, "username", &create->username) ||
+        !http_request_form_field(request, "email", &create->email) ||
+        !http_request_form_field(request, "password", &create->password))
         return;
-    create->username = form_text(request, "username");
-    create->email = form_text(request, "email");
-    create->password = form_text(request, "password");
     create->cost = (int)http_request_config(request)->password_cost;
     http_request_set_data(request, create);
     http_request_params(request, &params);

@@ -96,8 +96,11 @@ struct json_object *http_request_json(struct http_request *request);
 /* The body as a form (application/x-www-form-urlencoded, multipart/form-data without files) or as a JSON object of
  * strings. False: answered. */
 bool http_request_form(struct http_request *request) WARN_UNUSED;
-/* Field of the form, or NULL. */
-const char *http_request_form_field(struct http_request *request, const char *name);
+/*
+ * Field of the form; one that is absent or null leaves *value_r as it was. False: answered (a JSON value that is no
+ * string).
+ */
+bool http_request_form_field(struct http_request *request, const char *name, const char **value_r) WARN_UNUSED;
 
 /*
  * Starts the parameters of a statement: binds the credential ($1, and $2 for admins) where the route has one.

@@ -17,7 +17,7 @@
 struct http_form_field {
     struct http_form_field *next;
     const char *name;
-    const char *value;
+    const char *value; /* NULL: in JSON, and no string */
 };
 
 /* False: answered. */
@@ -119,13 +119,9 @@ static bool parse_json_form(struct http_request *request)
         return false;
     json_object_object_foreach(object, name, value)
     {
-        if (value == NULL)
-            continue;
-        if (json_object_is_type(value, json_type_string))
-            add_field(request, name, json_object_get_string(value));
-        else if (!json_object_is_type(value, json_type_object) && !json_object_is_type(value, json_type_array))
+        if (value != NULL)
             add_field(request, name,
-                      json_object_to_json_string(value)); /* numbers and booleans in their own notation */
+                      json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL);
     }
     return true;
 }
@@ -151,10 +147,17 @@ bool http_request_form(struct http_request *request)
     return parse_json_form(request);
 }
 
-const char *http_request_form_field(struct http_request *request, const char *name)
+bool http_request_form_field(struct http_request *request, const char *name, const char **value_r)
 {
-    for (const struct http_form_field *field = request->form; field != NULL; field = field->next)
-        if (strcmp(field->name, name) == 0)
-            return field->value;
-    return NULL;
+    const struct http_form_field *field = request->form;
+    while (field != NULL && strcmp(field->name, name) != 0)
+        field = field->next;
+    if (field == NULL)
+        return true;
+    if (field->value == NULL) {
+        reply_error_text(request, ERROR_INVALID_REQUEST, "field '%s' must be a string", name);
+        return false;
+    }
+    *value_r = field->value;
+    return true;
 }

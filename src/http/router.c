@@ -188,9 +188,8 @@ static bool check_csrf(struct http_request *request)
 {
     const char *token = http_request_header(request, "x-csrf-token");
     if (token == NULL && is_form(request)) {
-        if (!http_request_form(request))
+        if (!http_request_form(request) || !http_request_form_field(request, "csrf_token", &token))
             return false;
-        token = http_request_form_field(request, "csrf_token");
     }
     if (token != NULL && csrf_valid(request->session, strlen(request->session), token, strlen(token)))
         return true;
