@@ -10,6 +10,7 @@ use IO::Socket::UNIX;
 use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(time);
+use Verstak::Hammer;
 use Verstak::HTTP;
 use Verstak::Postgres;
 use Verstak::Processes qw(alive children_of descendants parent running_uid slurp title);
@@ -57,58 +58,6 @@ sub refused_start ($server, $status, $message, $what) {
     return;
 }
 
-# Requests on new and on kept-alive connections without a pause until stopped; the answer is a list of what went wrong.
-package Load {
-    use v5.36;
-    use Verstak::HTTP;
-    use Verstak::Wait;
-
-    sub new ($class, $port, $workers = 3) {
-        my $self = bless { pids => [], readers => [] }, $class;
-        for my $number (1 .. $workers) {
-            pipe my $reader, my $writer or die;
-            my $pid = fork // die;
-            if (!$pid) { $class->hammer($port, $number, $writer); POSIX::_exit(0) }
-            push @{ $self->{pids} }, $pid;
-            push @{ $self->{readers} }, $reader;
-        }
-        return $self;
-    }
-
-    sub hammer ($class, $port, $number, $writer) {
-        my ($stop, $count, $kept) = (0, 0);
-        local $SIG{TERM} = sub { $stop = 1 };
-        while (!$stop) {
-            # Worker 1 opens a connection for each request; the others keep theirs for as long as the server does.
-            my $ok = eval {
-                $kept = Verstak::HTTP->new('127.0.0.1', $port, timeout => 20) if !$kept || $number == 1;
-                my $response = $kept->request(GET => '/livez');
-                if (!$response) { die "no answer\n" if $kept->{used} == 0 || $kept->{reset}; $kept = undef; return 1 }
-                die 'status ' . $response->status . "\n" if $response->status != 200;
-                $kept->{used}++;
-                $kept = undef if ($response->header('Connection') // '') =~ /close/i;
-                1;
-            };
-            syswrite $writer, "failed: $@" if !$ok;
-            $kept = undef                  if !$ok;
-            $count++;
-        }
-        syswrite $writer, "count $count\n";
-        return;
-    }
-
-    sub stop ($self) {
-        kill TERM => @{ $self->{pids} };
-        my $text = '';
-        waitpid $_, 0 for @{ $self->{pids} };
-        for my $reader (@{ $self->{readers} }) { $text .= $_ while sysread $reader, $_, 65536 }
-        my $count = 0;
-        $count += $_ for $text =~ /^count (\d+)$/mg;
-        return ($count, grep { /^failed/ } split /\n/, $text);
-    }
-}
-
-package main;
 
 subtest 'titles and secrets' => sub {
     my $server = new_server(args => [ '--admin-user', 'ann', '--admin-pass', 'visible-password' ]);
@@ -162,7 +111,7 @@ subtest 'TERM finishes what is in flight, a second one does not wait' => sub {
 subtest 'HUP replaces the workers' => sub {
     my $server = new_server();
     my @old    = $server->pids_of('worker');
-    my $load   = Load->new($server->port);
+    my $load   = Verstak::Hammer->new($server->port);
     my $mark   = $server->log_mark;
     $server->write_config('server.workers' => 3)->signal('HUP');
     $server->log_like(qr/generation 2 is ready/, since => $mark);
