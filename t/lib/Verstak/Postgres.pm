@@ -84,7 +84,7 @@ sub spawn ($self, @command) {
 sub initdb ($self) {
     my $pid = $self->spawn(
         as_user(
-            bin_dir() . '/initdb', qw(--no-sync --no-instructions -A trust -U postgres -E UTF8 --locale=C -D),
+            bin_dir() . '/initdb', qw(--no-sync --no-instructions -A trust -U postgres -E UTF8 --locale=C.UTF-8 -D),
             $self->{data}
         )
     );
