@@ -1,11 +1,12 @@
 /*
  * Blobs, in a worker. The steps of POST /api/v1/blobs/:
- *   blobs_post       who is it (the body is large; nobody's is not hashed)
- *   upload_known     find the one part in the body
- *   upload_written   a thread has written, hashed and synced it to a temporary file; reserve: quota, and the janitor
- * keeps off upload_reserved  quota_exceeded, or a thread gives the file its name upload_kept      commit: quota again
- * under the vault's lock, and the reference upload_committed the answer The steps of GET (and HEAD)
- * /api/v1/blobs/{sha256}: blobs_get, blob_found.
+ *   blobs_post        who is it (the body is large; nobody's is not hashed)
+ *   upload_known      a thread finds the one part in the body and writes, hashes and syncs it to a temporary file
+ *   upload_written    400, 413, or reserve: quota, and the janitor keeps off
+ *   upload_reserved   quota_exceeded, or a thread gives the file its name
+ *   upload_kept       commit: quota again under the vault's lock, and the reference
+ *   upload_committed  the answer
+ * The steps of GET (and HEAD) /api/v1/blobs/{sha256}: blobs_get, blob_found.
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,13 +31,17 @@ enum { BLOB_SIZE = 3 };                                        /* of blob_lookup
 
 struct upload {
     struct blob_store *store;
-    const char *content; /* in the request's body */
+    const char *body;
+    size_t body_len;
+    char boundary[71];
+    const char *content; /* of the part, in the body; NULL: the body is not as it must be */
     size_t len;
+    size_t most;
     struct blob_temp temp;
     bool pending; /* temp is there and has neither got its name nor been dropped */
     unsigned char sha256[DIGEST_SIZE];
     enum blob_outcome outcome;
-    struct strbuf error; /* of the thread, for the log */
+    struct strbuf error; /* of the thread: for the log, or why the body is refused */
 };
 
 /* Whatever way the request ends: no temporary file stays. */
@@ -128,9 +133,28 @@ static void upload_reserved(struct http_request *request, const struct db_result
     http_request_work(request, http_request_context(request)->files, upload, upload_keep, upload_kept);
 }
 
+/* The content of the one part of the body. */
+static void upload_find(struct upload *upload)
+{
+    struct multipart_part part;
+    size_t count = 0;
+    if (!multipart_parse(upload->body, upload->body_len, upload->boundary, &part, 1, &count, &upload->error))
+        return;
+    if (count != 1 || part.name_len != 4 || memcmp(part.name, "file", 4) != 0 || part.file_name == NULL) {
+        strbuf_append_str(&upload->error, "request body must hold exactly one part, named file, with a file name");
+        return;
+    }
+    upload->content = part.content;
+    upload->len = part.content_len;
+}
+
+/* In a thread, the search too: the body may be 256 MiB long. */
 static void upload_write(void *data)
 {
     struct upload *upload = data;
+    upload_find(upload);
+    if (upload->content == NULL || upload->len > upload->most)
+        return;
     upload->outcome =
         blob_store_write(upload->store, upload->content, upload->len, &upload->temp, upload->sha256, &upload->error);
     upload->pending = upload->outcome == BLOB_OK;
@@ -141,6 +165,14 @@ static void upload_written(struct http_request *request, void *data)
     struct upload *upload = data;
     struct db_params params;
 
+    if (upload->content == NULL) {
+        reply_error_text(request, ERROR_INVALID_MULTIPART, "%s", upload->error.data);
+        return;
+    }
+    if (upload->len > upload->most) {
+        reply_error(request, ERROR_BLOB_TOO_LARGE);
+        return;
+    }
     if (upload->outcome != BLOB_OK) {
         upload_failed(request, upload);
         return;
@@ -149,45 +181,16 @@ static void upload_written(struct http_request *request, void *data)
     http_request_query(request, STMT_BLOB_RESERVE, &params, upload_reserved);
 }
 
-/* The content of the one part of the body; false: answered. */
-static bool upload_find(struct http_request *request, struct upload *upload)
-{
-    const char *type = http_request_header(request, "content-type");
-    struct strbuf error = STRBUF_INIT;
-    struct multipart_part part;
-    char boundary[71];
-    size_t len, count = 0;
-    const char *body = http_request_body(request, &len);
-
-    if (type == NULL || !multipart_boundary(type, boundary)) {
-        reply_error_text(request, ERROR_INVALID_MULTIPART, "request body must be multipart/form-data");
-        return false;
-    }
-    if (!multipart_parse(body, len, boundary, &part, 1, &count, &error)) {
-        reply_error_text(request, ERROR_INVALID_MULTIPART, "%s", error.data);
-        strbuf_release(&error);
-        return false;
-    }
-    strbuf_release(&error);
-    if (count != 1 || part.name_len != 4 || memcmp(part.name, "file", 4) != 0 || part.file_name == NULL) {
-        reply_error_text(request, ERROR_INVALID_MULTIPART,
-                         "request body must hold exactly one part, named file, with a file name");
-        return false;
-    }
-    upload->content = part.content;
-    upload->len = part.content_len;
-    return true;
-}
-
 static void upload_known(struct http_request *request, const struct db_result *result UNUSED)
 {
     struct upload *upload = http_request_data(request);
-    if (!upload_find(request, upload))
-        return;
-    if (upload->len > (size_t)http_request_config(request)->limits_blob_size) {
-        reply_error(request, ERROR_BLOB_TOO_LARGE);
+    const char *type = http_request_header(request, "content-type");
+    if (type == NULL || !multipart_boundary(type, upload->boundary)) {
+        reply_error_text(request, ERROR_INVALID_MULTIPART, "request body must be multipart/form-data");
         return;
     }
+    upload->body = http_request_body(request, &upload->body_len);
+    upload->most = (size_t)http_request_config(request)->limits_blob_size;
     http_request_work(request, http_request_context(request)->files, upload, upload_write, upload_written);
 }
 
