@@ -17,6 +17,7 @@
 #include "core/digest.h"
 #include "core/hex.h"
 #include "core/log.h"
+#include "db/message.h"
 #include "db/session.h"
 #include "db/statements.h"
 
@@ -40,15 +41,10 @@ struct migration {
     char sqlstate[6]; /* of the failure; "" when the connection was lost */
 };
 
-/* PostgreSQL's messages have several lines (what, where, in which function); a log line is one. */
 static void migration_failed(struct migration *m, const char *sqlstate, const char *message)
 {
     strncpy(m->sqlstate, sqlstate == NULL ? "" : sqlstate, sizeof(m->sqlstate) - 1);
-    for (const char *line = message; *line != '\0';) {
-        size_t len = strcspn(line, "\n");
-        strbuf_error(m->error, "%s%.*s", line == message ? "" : "; ", (int)len, line);
-        line += len + (line[len] != '\0');
-    }
+    message_all_lines(m->error, message);
 }
 
 /* A short query of ours with text parameters and a text result; NULL when it failed. The caller clears the result. */

@@ -148,7 +148,11 @@ static void session_look(struct db_session *s)
     struct pollfd fd = {.fd = PQsocket(s->pg), .events = POLLIN};
     if (s->pg == NULL)
         return;
-    if (fd.fd < 0 || (poll(&fd, 1, 0) > 0 && !PQconsumeInput(s->pg)))
+    /* a FATAL message comes first, the end of the stream after it */
+    while (fd.fd >= 0 && poll(&fd, 1, 0) > 0)
+        if (!PQconsumeInput(s->pg))
+            fd.fd = -1;
+    if (fd.fd < 0)
         session_lose(s);
 }
 
@@ -157,6 +161,8 @@ bool db_session_connect(struct db_session *session, struct strbuf *error)
     session_look(session);
     if (session->pg != NULL)
         return true;
+    if (session->lost_transaction)
+        return strbuf_error(error, "the connection was lost within the transaction");
     if (session->conninfo == NULL)
         return strbuf_error(error, "%s", session->conninfo_error.data);
     const struct db_endpoints *places = db_conninfo_endpoints(session->conninfo);
@@ -223,6 +229,14 @@ static const struct db_result *session_failed(struct db_session *s)
     return session_outcome(s, DB_FAILED, primary == NULL ? "PostgreSQL gave no reason" : primary);
 }
 
+static const struct db_result *session_broken(struct db_session *s, enum db_outcome outcome, uint64_t deadline)
+{
+    bool late = clock_mono_ms() >= deadline;
+    session_outcome(s, outcome, late ? "no answer in time (database.statement_timeout)" : PQerrorMessage(s->pg));
+    session_lose(s);
+    return &s->result;
+}
+
 /* False: the result is set. */
 static bool session_prepare(struct db_session *s, enum db_statement statement, uint64_t deadline)
 {
@@ -230,8 +244,7 @@ static bool session_prepare(struct db_session *s, enum db_statement statement, u
     if (!s->prepare || s->prepared[statement])
         return true;
     if (!PQsendPrepare(s->pg, info->name, info->sql, 0, NULL) || !session_collect(s, deadline)) {
-        session_outcome(s, DB_UNAVAILABLE, PQerrorMessage(s->pg));
-        session_lose(s);
+        session_broken(s, DB_UNAVAILABLE, deadline);
         return false;
     }
     if (s->error != NULL) {
@@ -249,15 +262,11 @@ static const struct db_result *session_run(struct db_session *s, enum db_stateme
     uint64_t deadline = clock_mono_ms() + s->statement_timeout;
     if (!db_session_connect(s, &s->message))
         return session_outcome(s, DB_UNAVAILABLE, NULL);
+    strbuf_reset(&s->message); /* hosts before the one that took us */
     if (!session_prepare(s, statement, deadline))
         return &s->result;
-    if (!session_send(s, info, params) || !session_collect(s, deadline)) {
-        session_outcome(s, info->lane == DB_LANE_READ ? DB_UNAVAILABLE : DB_UNKNOWN,
-                        clock_mono_ms() >= deadline ? "no answer in time (database.statement_timeout)"
-                                                    : PQerrorMessage(s->pg));
-        session_lose(s);
-        return &s->result;
-    }
+    if (!session_send(s, info, params) || !session_collect(s, deadline))
+        return session_broken(s, info->lane == DB_LANE_READ ? DB_UNAVAILABLE : DB_UNKNOWN, deadline);
     if (s->error != NULL)
         return session_failed(s);
     s->result.pg = s->answer;
@@ -268,12 +277,7 @@ const struct db_result *db_session_run(struct db_session *session, enum db_state
                                        struct db_params *params)
 {
     session_clear(session);
-    session_look(session);
-    const struct db_result *result;
-    if (session->lost_transaction)
-        result = session_outcome(session, DB_UNAVAILABLE, "the connection was lost within the transaction");
-    else
-        result = session_run(session, statement, params);
+    const struct db_result *result = session_run(session, statement, params);
     db_params_release(params);
     return result;
 }
@@ -298,7 +302,8 @@ static bool session_exec(struct db_session *s, const char *sql, struct strbuf *e
             return true;
         const char *state = PQresultErrorField(s->error, PG_DIAG_SQLSTATE);
         strncpy(s->result.sqlstate, state == NULL ? "" : state, sizeof(s->result.sqlstate) - 1);
-        return strbuf_error(error, "%s", PQresultErrorMessage(s->error));
+        message_all_lines(error, PQresultErrorMessage(s->error));
+        return false;
     }
     message_first_line(error, s->error != NULL ? PQresultErrorMessage(s->error) : PQerrorMessage(s->pg));
     session_lose(s);

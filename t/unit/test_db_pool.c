@@ -369,13 +369,14 @@ int main(int argc, char **argv)
     struct config config;
     struct strbuf error = STRBUF_INIT;
     const char *file = getenv("TEST_DB_POOL_LOG");
+    enum log_level least = getenv("TEST_DB_POOL_QUIET") == NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
     if (argc < 2) {
         puts("1..0 # SKIP driven by t/12_db_pool.t");
         return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
-    if (!settings(&config, argc, argv) || !log_open(file == NULL ? "stderr" : file, LOG_LEVEL_DEBUG, &error)) {
+    if (!settings(&config, argc, argv) || !log_open(file == NULL ? "stderr" : file, least, &error)) {
         fprintf(stderr,
                 "usage: test_db_pool CONNINFO [prepared=0|1 read=N work=N queue=N statement_timeout=MS "
                 "connect_timeout=MS]%s\n",
