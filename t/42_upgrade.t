@@ -95,9 +95,10 @@ subtest 'the new master does its work' => sub {
     isnt $second, 0, 'a second server is refused';
     like $text, qr/in use by process $master\b/, 'the lock was handed over';
     $mark = $server->log_mark;
+    my @old = $server->pids_of('worker');
     $server->write_config('server.workers' => 2)->signal('HUP');
     $server->log_like(qr/generation \d+ is ready/, since => $mark);
-    pass 'HUP works';
+    ok wait_until(40, sub { !grep { alive($_) } @old }), 'HUP works';
 };
 
 subtest 'what cannot take over is refused' => sub {

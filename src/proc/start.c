@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,16 +65,6 @@ static bool start_give_log(const struct privileges *privileges, struct strbuf *e
     return true;
 }
 
-/* Each connection is a descriptor, and the usual soft limit is 1024; it is meant for programs that use select(2). */
-static void start_raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool start_reload(struct config_flags *flags, struct config **config, struct strbuf *error)
 {
     struct config *fresh = config_load(flags, error);
@@ -127,7 +116,6 @@ static bool start_drop(const struct config *config, const struct privileges *pri
 static int start_steps(struct config_flags *flags, struct start *start, struct strbuf *error)
 {
     struct privileges privileges;
-    start_raise_limits();
     if (!privileges_find(start->config->server_user, &privileges, error))
         return MASTER_EXIT_USAGE;
     if (!start_give_log(&privileges, error) || !start_data(flags, start, &privileges, error) ||
@@ -138,6 +126,19 @@ static int start_steps(struct config_flags *flags, struct start *start, struct s
     if (db_cluster_wanted(start->config) && !db_cluster_check(start->config, error))
         return MASTER_EXIT_REFUSED;
     return 0;
+}
+
+/* What a start that fails leaves behind. */
+static void start_undo(struct start *start)
+{
+    if (start->listener >= 0 && *start->config->server_pid_file)
+        daemon_remove_pid_file(start->config->server_pid_file);
+    config_free(&start->config);
+    if (start->listener >= 0)
+        close(start->listener);
+    if (start->lock >= 0)
+        close(start->lock);
+    start->lock = start->listener = -1;
 }
 
 int start_prepare(struct config_flags *flags, struct start *start_r)
@@ -156,6 +157,8 @@ int start_prepare(struct config_flags *flags, struct start *start_r)
         if (status)
             start_failed(status, &error);
     }
+    if (status)
+        start_undo(start_r);
     strbuf_release(&error);
     return status;
 }
