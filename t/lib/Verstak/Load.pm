@@ -85,26 +85,36 @@ sub until_answered ($self, $path, $token, %option) {
     return $answer;
 }
 
-# What writer $number has acknowledgements for: { op => […in order], blob => { sha256 => size } }.
-sub acknowledged ($self, $number) {
-    open my $fh, '<', $self->record_file($number) or die "cannot read a record: $!\n";
-    my %seen = (op => [], blob => {});
-    while (my $line = <$fh>) {
-        last if $line !~ /\n\z/;
-        if ($line =~ /\Aop (\S+)/) { push @{ $seen{op} }, $1 }
-        if ($line =~ /\Ablob (\S+) (\d+)/) { $seen{blob}{$1} = $2 }
+# What a writer has acknowledgements for: { op => [… in order], blob => { sha256 => size } }. Reads on from the last look.
+sub acknowledged ($self, $writer) {
+    my $seen = $writer->{seen} //= { op => [], blob => {}, rest => '' };
+    open my $fh, '<', $self->record_file($writer->{number}) or die "cannot read a record: $!\n";
+    seek $fh, $writer->{offset} // 0, 0;
+    read $fh, my $new, 1 << 26;
+    $writer->{offset} = tell $fh;
+    $seen->{rest} .= $new;
+    while ($seen->{rest} =~ s/\A(.*)\n//) {
+        my $line = $1;
+        if ($line =~ /\Aop (\S+)/) { push @{ $seen->{op} }, $1 }
+        if ($line =~ /\Ablob (\S+) (\d+)/) { $seen->{blob}{$1} = $2 }
     }
-    return \%seen;
+    return $seen;
 }
 
 # Everything acknowledged up to now, over all writers.
 sub count ($self) {
     my $count = 0;
     for my $writer (@{ $self->{writers} }) {
-        my $seen = $self->acknowledged($writer->{number});
+        my $seen = $self->acknowledged($writer);
         $count += @{ $seen->{op} } + keys %{ $seen->{blob} };
     }
     return $count;
+}
+
+# Stops the writers where they are and lets them go on; the log must not grow faster than it is checked.
+sub signal_writers ($self, $signal) {
+    kill $signal => map { $_->{pid} // () } @{ $self->{writers} };
+    return;
 }
 
 sub stop ($self) {
@@ -115,14 +125,16 @@ sub stop ($self) {
     return $self;
 }
 
-# Compares the server's logs with the records; the list of what is wrong, empty when all is well. While writers run, the records are read before the
-# log, so that every line in them must be there already.
+# Compares the server's logs with the records; the list of what is wrong, empty when all is well. The records are read before the log, so that every
+# line in them must be there already; the writers rest meanwhile.
 sub defects ($self) {
     my @defects;
+    $self->signal_writers('STOP');
     for my $writer (@{ $self->{writers} }) {
-        my $seen = $self->acknowledged($writer->{number});
+        my $seen = $self->acknowledged($writer);
         push @defects, map { "writer $writer->{number}: $_" } $self->log_defects($writer, $seen->{op}), $self->blob_defects($writer, $seen->{blob});
     }
+    $self->signal_writers('CONT');
     return @defects;
 }
 
