@@ -27,18 +27,13 @@ static void migrate_say(uint64_t waited, uint64_t pause, const char *reason)
         log_warning("still waiting for the database, for %u s now: %s", (unsigned)((waited + pause) / 1000), reason);
 }
 
-static enum db_migrate_outcome migrate_try(struct db_session *session, struct strbuf *error)
-{
-    return db_session_connect(session, error) ? db_migrations_apply(session, error) : DB_MIGRATE_UNREACHABLE;
-}
-
 /* Until it is done or refused, or told to leave (DB_MIGRATE_UNREACHABLE then). */
 static enum db_migrate_outcome migrate_loop(struct service *service, struct db_session *session, struct strbuf *error)
 {
     uint64_t pause = MIGRATE_PAUSE_FIRST_MS;
     for (uint64_t waited = 0;; waited += pause) {
         strbuf_reset(error);
-        enum db_migrate_outcome outcome = migrate_try(session, error);
+        enum db_migrate_outcome outcome = db_migrations_apply(session, error);
         if (outcome != DB_MIGRATE_UNREACHABLE)
             return outcome;
         migrate_say(waited, pause, error->data);
