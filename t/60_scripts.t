@@ -230,8 +230,9 @@ subtest 'init script' => sub {
     rename $log, "$log.1" or die "cannot rename: $!\n";
     is $init->('rotate'), 0, 'rotate';
     wait_for('a new log file', 20, sub { -e $log });
+    my $mark = -s $log;
     is $init->('upgrade'), 0, 'upgrade';
-    wait_for('the new program', 60, sub { (slurp($log) // '') =~ /ready/ });
+    wait_for('the new program', 60, sub { substr(slurp($log), $mark) =~ /takes over\n.*master\[\d+\]: ready\n/s });
     is((slurp($pid_file) =~ /\A(\d+)$/m)[0], $pid, 'in the same process');
     is get($port, '/readyz')->status, 200, 'on the same port';
 
