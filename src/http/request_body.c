@@ -132,6 +132,15 @@ static bool type_is(const char *content_type, const char *type)
     return strncasecmp(content_type, type, len) == 0 && strchr("; \t", content_type[len]) != NULL;
 }
 
+/* JSON needs no Content-Type of its own, and `curl -d` calls everything a form: no form of ours begins with a brace. */
+static bool looks_like_json(const char *body, size_t len)
+{
+    size_t blank = 0;
+    while (blank < len && strchr(" \t\r\n", body[blank]) != NULL && body[blank] != '\0')
+        ++blank;
+    return blank < len && body[blank] == '{';
+}
+
 bool http_request_form(struct http_request *request)
 {
     if (request->form_parsed)
@@ -142,7 +151,7 @@ bool http_request_form(struct http_request *request)
     request->form_parsed = true;
     if (content_type != NULL && type_is(content_type, "multipart/form-data"))
         return parse_multipart(request, body, len, content_type);
-    if (content_type != NULL && type_is(content_type, "application/x-www-form-urlencoded"))
+    if (content_type != NULL && type_is(content_type, "application/x-www-form-urlencoded") && !looks_like_json(body, len))
         return parse_urlencoded(request, body, len);
     return parse_json_form(request);
 }
