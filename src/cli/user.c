@@ -176,12 +176,17 @@ static void print_usage(FILE *out)
                  "Works on the running server's database; when none runs, PostgreSQL is started for the duration.\n");
 }
 
-static const struct command *find_command(const char *name)
+/* NULL: there is none of that name. */
+static const struct command *find_command(const char *name, struct strbuf *error)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+    for (size_t i = 0; name != NULL && i < ARRAY_SIZE(commands); i++) {
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     }
+    if (name == NULL)
+        strbuf_error(error, "no command given");
+    else
+        strbuf_error(error, "unknown command '%s'", name);
     return NULL;
 }
 
@@ -189,9 +194,6 @@ static const struct command *find_command(const char *name)
 static bool check_call(const struct user_call *call, const struct command *command, struct strbuf *error)
 {
     const char *fault = NULL;
-    if (command == NULL)
-        return call->command == NULL ? strbuf_error(error, "no command given")
-                                     : strbuf_error(error, "unknown command '%s'", call->command);
     if (command->needs_name && call->name == NULL)
         return strbuf_error(error, "user %s: needs a name", command->name);
     if (call->email != NULL && command->run != run_add)
@@ -238,23 +240,35 @@ static bool carry_out(struct user_call *call, const struct command *command, str
     return done;
 }
 
+static int usage_error(const struct strbuf *error)
+{
+    fprintf(stderr, "verstak-sync-server: %s; see verstak-sync-server user --help\n", error->data);
+    return STATUS_USAGE;
+}
+
+static int perform(struct user_call *call, struct strbuf *error)
+{
+    const struct command *command = find_command(call->command, error);
+    if (command == NULL || !check_call(call, command, error))
+        return usage_error(error);
+    if (carry_out(call, command, error))
+        return STATUS_DONE;
+    fprintf(stderr, "verstak-sync-server: %s\n", error->data);
+    return STATUS_FAILED;
+}
+
 int user_main(int argc, char **argv)
 {
     struct strbuf error = STRBUF_INIT;
     struct user_call call;
     int status = STATUS_DONE;
-    bool parsed = user_call_parse(&call, argc, argv, &error);
-    const struct command *command = parsed && call.command != NULL ? find_command(call.command) : NULL;
 
-    if (parsed && call.help) {
+    if (!user_call_parse(&call, argc, argv, &error))
+        status = usage_error(&error);
+    else if (call.help)
         print_usage(stdout);
-    } else if (!parsed || !check_call(&call, command, &error)) {
-        fprintf(stderr, "verstak-sync-server: %s; see verstak-sync-server user --help\n", error.data);
-        status = STATUS_USAGE;
-    } else if (!carry_out(&call, command, &error)) {
-        fprintf(stderr, "verstak-sync-server: %s\n", error.data);
-        status = STATUS_FAILED;
-    }
+    else
+        status = perform(&call, &error);
     if (fflush(stdout) != 0 && status == STATUS_DONE)
         status = STATUS_FAILED;
     user_call_release(&call);
