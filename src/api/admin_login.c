@@ -1,8 +1,11 @@
 /*
  * The admin's session, in a worker: POST /admin/login, GET /admin/api/session, POST /admin/logout. Admins and their
- * hashes stand in the configuration, sessions in the database. The steps of a login: admin_login_post     read the
- * form; count the attempt admin_login_begun    429, or the password to a hashing thread admin_login_checked  401, or
- * make the session admin_login_made     the cookie, and the CSRF token that later changes must carry
+ * hashes stand in the configuration, sessions in the database. The steps of a login:
+ *
+ *   admin_login_post     read the form; count the attempt
+ *   admin_login_begun    429, or the password to a hashing thread
+ *   admin_login_checked  401, or make the session
+ *   admin_login_made     the cookie; a browser is sent on, a program gets the CSRF token that later changes must carry
  */
 #include <string.h>
 

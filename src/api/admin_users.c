@@ -1,6 +1,8 @@
 /*
  * The admin's users, in a worker: GET /admin/api/users, POST /admin/api/users/create, POST /admin/api/users/{id}/block.
- * The steps of create: admin_users_create   read the fields, check the session (nobody else may make us hash)
+ * The steps of create:
+ *
+ *   admin_users_create   read the fields, check the session (nobody else may make us hash)
  *   create_allowed       hash the password in a thread
  *   create_hashed        make the account
  *   create_done          409, 400, or its id

@@ -1,6 +1,8 @@
 /*
- * The device behind the token: GET /api/client/me, POST /api/client/revoke-current and revoke-device, in a worker. The
- * steps of revoke-device: device_revoke           read the fields; count the attempt, find the device
+ * The device behind the token, in a worker: GET /api/client/me, POST /api/client/revoke-current and revoke-device. The
+ * steps of revoke-device:
+ *
+ *   device_revoke           read the fields; count the attempt, find the device
  *   device_revoke_begun     429, or the password to a hashing thread
  *   device_revoke_checked   403 for a wrong password, 404 for a device of nobody or somebody else, or revoke
  *   device_revoke_finished  404 when it went in between, or done

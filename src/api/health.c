@@ -1,10 +1,13 @@
 /*
  * GET /api/v1/health and /readyz, in a worker: is the database reachable, is the blob store writable? The answer is
- * kept as bytes and is at most a second old. The steps: health_get   answer from the kept bytes; when they get old
- * start a check ahead of time, when they are too old wait for it check_begin  one statement, and one small file in a
- * thread; a timer bounds both check_end    both are there or the time is over: new bytes, wake who waits However many
- * ask, one check runs. The store is tried in a thread of health's own: the worker's file threads may be busy for
- * seconds with large uploads, which is no reason to be called out of order.
+ * kept as bytes and is at most a second old. The steps:
+ *
+ *   health_get   answer from the kept bytes; when they get old start a check ahead of time, too old: wait for it
+ *   check_begin  one statement, and one small file in a thread; a timer bounds both
+ *   check_end    both are there or the time is over: new bytes, wake who waits
+ *
+ * However many ask, one check runs. The store is tried in a thread of health's own: the worker's file threads may be
+ * busy for seconds with large uploads, which is no reason to be called out of order.
  */
 #include "api/health.h"
 

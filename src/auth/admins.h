@@ -1,5 +1,6 @@
 /*
- * Admins are entries of config.yml. An admin session is valid while the entry still has the password hash it was made with: the stamp.
+ * Admins are entries of config.yml. An admin session is valid while the entry still has the password hash it was made
+ * with: the stamp.
  */
 #ifndef AUTH_ADMINS_H
 #define AUTH_ADMINS_H

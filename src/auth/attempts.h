@@ -1,4 +1,5 @@
-/* Attempt classes: what is limited per client address and per account, and by which options. The counting is in the database. */
+/* Attempt classes: what is limited per client address and per account, and by which options. The counting is in the
+ * database. */
 #ifndef AUTH_ATTEMPTS_H
 #define AUTH_ATTEMPTS_H
 
@@ -17,8 +18,8 @@ enum attempt_class {
 };
 
 struct attempt_limit {
-    const char *name;  /* in the database and the log */
-    int64_t limit;     /* attempts in one window */
+    const char *name; /* in the database and the log */
+    int64_t limit;    /* attempts in one window */
     int64_t window_ms;
 };
 

@@ -1,6 +1,6 @@
 /*
- * CSRF tokens: HMAC-SHA256 of a fixed label with the session token as key, in hexadecimal. Bound to the session, needs no storage;
- * who has only a database dump (hashes of session tokens) cannot make one.
+ * CSRF tokens: HMAC-SHA256 of a fixed label with the session token as key, in hexadecimal. Bound to the session, needs
+ * no storage; who has only a database dump (hashes of session tokens) cannot make one.
  */
 #ifndef AUTH_CSRF_H
 #define AUTH_CSRF_H
