@@ -27,14 +27,13 @@ sub me ($token) {
 
 subtest 'a device pairs' => sub {
     my $answer = is_json_answer(pair(device_name => 'laptop', client_version => '1.2.3'), 'pair');
-    is_deeply [ sort keys %$answer ], [qw(device_id device_token initial_sync_cursor server_time user_id)], 'the fields';
     has_types(
         $answer,
         {
             device_id => 'string', device_token        => 'string', user_id => json_type($user_id),
             server_time => 'string', initial_sync_cursor => 'number'
         },
-        'their types'
+        'its fields'
     );
     like $answer->{device_id},    qr/\Adev_[0-9a-f]{24}\z/, 'device_id';
     like $answer->{device_token}, qr/\A[0-9a-f]{64}\z/,     'device_token';

@@ -20,9 +20,8 @@ subtest 'an empty vault' => sub {
     for my $since (0, 5, 9223372036854775807) {
         my $response = pull($token, $since);
         my $answer   = is_json_answer($response, "pull since $since");
-        is_deeply [ sort keys %$answer ], [qw(has_more ops page_last_sequence server_sequence)], 'the fields';
         has_types($answer,
-            { has_more => 'boolean', ops => 'array', page_last_sequence => 'number', server_sequence => 'number' }, 'their types');
+            { has_more => 'boolean', ops => 'array', page_last_sequence => 'number', server_sequence => 'number' }, 'its fields');
         is_deeply $answer->{ops}, [], 'no operation';
         ok !$answer->{has_more}, 'no more';
         is $answer->{server_sequence}, 0, 'server_sequence 0';
@@ -51,10 +50,8 @@ sub check_page ($since, $limit, $want, %field) {
 
 subtest 'one operation' => sub {
     my $got = check_page(0, 1, undef, page_limit => 1)->{ops}[0];
-    is_deeply [ sort keys %$got ], [qw(created_at device_id entity_id entity_type op_id op_type payload_json server_sequence)],
-        'the fields';
-    has_types($got, { server_sequence => 'number', map { $_ => 'string' } grep { $_ ne 'server_sequence' } keys %$got },
-        'their types');
+    my @texts = qw(op_id device_id entity_type entity_id op_type payload_json created_at);
+    has_types($got, { server_sequence => 'number', map { $_ => 'string' } @texts }, 'its fields');
     is $got->{$_}, $pushed[0]{$_}, $_ for qw(op_id entity_type entity_id op_type payload_json created_at);
     is $got->{device_id}, $device->{device_id}, 'device_id is the pusher';
     is check_page(10, 1, undef, page_limit => 1)->{ops}[0]{device_id}, $other->{device_id}, 'of the other device, too';

@@ -396,6 +396,7 @@ sub pull_all ($self, $token, $since = 0, %field) {
         my $page = $self->pull($token, $since, %field);
         CORE::push @operations, @{ $page->{ops} };
         return @operations if !$page->{has_more};
+        $page->{page_last_sequence} > $since or croak "a page after $since with more to come, but no step on";
         $since = $page->{page_last_sequence};
     }
 }
