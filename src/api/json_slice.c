@@ -4,9 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static const char *skip_blank(const char *p, const char *end)
 {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    while (p < end && is_blank(*p))
         p++;
     return p;
 }
@@ -61,9 +66,13 @@ static struct json_slice slice_at(const char *p, const char *end)
     return value;
 }
 
+/* The text is one value and white space around it, so there is no need to look for the value's end. */
 struct json_slice json_slice_of(const char *text, size_t len)
 {
-    return slice_at(skip_blank(text, text + len), text + len);
+    const char *start = skip_blank(text, text + len), *end = text + len;
+    while (end > start && is_blank(end[-1]))
+        end--;
+    return (struct json_slice){start == end ? NULL : start, end};
 }
 
 enum json_kind json_slice_kind(struct json_slice value)
@@ -232,18 +241,17 @@ bool json_slice_plain(struct json_slice string, const char **s_r, size_t *len_r)
     return memchr(in.start, '\\', *len_r) == NULL;
 }
 
-bool json_slice_is(struct json_slice string, const char *text)
+bool json_slice_is(struct json_slice string, const char *text, size_t text_len)
 {
     const char *s;
     size_t len;
     char decoded[256];
     if (json_slice_plain(string, &s, &len))
-        return len == strlen(text) && memcmp(s, text, len) == 0;
+        return len == text_len && memcmp(s, text, len) == 0;
     /* An escape takes six bytes at most for one: longer slices cannot be one of our short names. */
-    if (len > 6 * strlen(text) || len > sizeof(decoded) - 4)
+    if (len > 6 * text_len || len > sizeof(decoded) - 4)
         return false;
-    len = json_slice_decode(string, decoded);
-    return len == strlen(text) && memcmp(decoded, text, len) == 0;
+    return json_slice_decode(string, decoded) == text_len && memcmp(decoded, text, text_len) == 0;
 }
 
 /* A number with fraction or exponent. */

@@ -33,7 +33,7 @@ struct json_walk json_walk_begin(struct json_slice container);
 bool json_walk_next(struct json_walk *walk, struct json_slice *name_r, struct json_slice *value_r);
 
 /* True when the string, decoded, is this text. */
-bool json_slice_is(struct json_slice string, const char *text);
+bool json_slice_is(struct json_slice string, const char *text, size_t text_len);
 /* Writes the decoded string, which is never longer than the slice, and returns its length. Lone surrogates become
  * U+FFFD. */
 size_t json_slice_decode(struct json_slice string, char *out_r);

@@ -28,8 +28,13 @@ struct push_parser {
 /* A member that is looked for; value: the last one found. */
 struct member {
     const char *name;
+    size_t len; /* of the name */
     struct json_slice value;
 };
+#define MEMBER(text)                            \
+    {                                           \
+        .name = (text), .len = sizeof(text) - 1 \
+    }
 
 static bool fail(struct push_parser *p, enum error_code code, const char *what)
 {
@@ -49,7 +54,7 @@ static void pick(struct json_slice object, struct member *members, size_t count)
     struct json_slice name, value;
     while (json_walk_next(&walk, &name, &value)) {
         for (size_t i = 0; i < count; i++) {
-            if (json_slice_is(name, members[i].name)) {
+            if (json_slice_is(name, members[i].name, members[i].len)) {
                 members[i].value = value;
                 break;
             }
@@ -139,7 +144,9 @@ static bool blob_reference(struct push_parser *p, struct json_slice blob)
     struct push_blob found;
 
     while (json_walk_next(&walk, &name, &value)) {
-        struct json_slice *slot = json_slice_is(name, "sha256") ? &sha256 : json_slice_is(name, "size") ? &size : NULL;
+        struct json_slice *slot = json_slice_is(name, "sha256", 6) ? &sha256
+                                  : json_slice_is(name, "size", 4) ? &size
+                                                                   : NULL;
         if (slot != NULL && slot->start != NULL)
             return fail_operation(p, ERROR_INVALID_BLOB_REFERENCE, "payload_json", what);
         if (slot != NULL)
@@ -163,10 +170,10 @@ static bool file_payload(struct push_parser *p, struct json_slice payload)
     while (json_walk_next(&walk, &name, &value)) {
         if (json_slice_kind(value) == JSON_NULL)
             continue;
-        if (json_slice_is(name, "dataBase64"))
+        if (json_slice_is(name, "dataBase64", 10))
             return fail_operation(p, ERROR_INLINE_BINARY_FORBIDDEN, "payload_json",
                                   "holds dataBase64; upload the content as a blob");
-        if (!json_slice_is(name, "blob"))
+        if (!json_slice_is(name, "blob", 4))
             continue;
         if (json_slice_kind(value) != JSON_OBJECT)
             return fail_operation(p, ERROR_INVALID_BLOB_REFERENCE, "payload_json",
@@ -194,14 +201,14 @@ static bool operation(struct push_parser *p, struct json_slice value, struct pus
 {
     enum { OP_ID, ENTITY_TYPE, ENTITY_ID, OP_TYPE, PAYLOAD, CREATED_AT, CLIENT_SEQUENCE, LAST_SEEN };
     struct member m[] = {
-        [OP_ID] = {.name = "op_id"},
-        [ENTITY_TYPE] = {.name = "entity_type"},
-        [ENTITY_ID] = {.name = "entity_id"},
-        [OP_TYPE] = {.name = "op_type"},
-        [PAYLOAD] = {.name = "payload_json"},
-        [CREATED_AT] = {.name = "created_at"},
-        [CLIENT_SEQUENCE] = {.name = "client_sequence"},
-        [LAST_SEEN] = {.name = "last_seen_server_seq"},
+        [OP_ID] = MEMBER("op_id"),
+        [ENTITY_TYPE] = MEMBER("entity_type"),
+        [ENTITY_ID] = MEMBER("entity_id"),
+        [OP_TYPE] = MEMBER("op_type"),
+        [PAYLOAD] = MEMBER("payload_json"),
+        [CREATED_AT] = MEMBER("created_at"),
+        [CLIENT_SEQUENCE] = MEMBER("client_sequence"),
+        [LAST_SEEN] = MEMBER("last_seen_server_seq"),
     };
 
     if (json_slice_kind(value) != JSON_OBJECT) {
@@ -218,28 +225,40 @@ static bool operation(struct push_parser *p, struct json_slice value, struct pus
            text_member(p, &m[PAYLOAD], &op->payload) && payload_ok(p, op);
 }
 
-static bool operations(struct push_parser *p, struct json_slice array)
+static struct push_operation *add_operation(struct push_parser *p)
 {
     struct push *push = p->push;
+    if (push->count == p->operation_capacity) {
+        p->operation_capacity = p->operation_capacity == 0 ? 16 : 2 * p->operation_capacity;
+        push->operations = mem_realloc(push->operations, p->operation_capacity * sizeof(*push->operations));
+    }
+    return &push->operations[push->count++];
+}
+
+/*
+ * One walk reads and counts. That there are too many is told before anything else that is wrong, for that is what a
+ * client acts on: it halves its batch.
+ */
+static bool operations(struct push_parser *p, struct json_slice array)
+{
     struct json_slice value;
     size_t count = 0;
+    bool good = true;
 
-    for (struct json_walk walk = json_walk_begin(array); json_walk_next(&walk, NULL, &value);)
-        count++;
-    if (count > p->limits->operations)
-        return fail(p, ERROR_TOO_MANY_OPERATIONS, error_info(ERROR_TOO_MANY_OPERATIONS)->message);
-    push->operations = mem_alloc((count + 1) * sizeof(*push->operations));
-    for (struct json_walk walk = json_walk_begin(array); json_walk_next(&walk, NULL, &value); push->count++) {
-        p->index = push->count;
-        if (!operation(p, value, &push->operations[push->count]))
-            return false;
+    for (struct json_walk walk = json_walk_begin(array); json_walk_next(&walk, NULL, &value); count++) {
+        p->index = count;
+        good = good && count < p->limits->operations && operation(p, value, add_operation(p));
     }
-    return true;
+    if (count <= p->limits->operations)
+        return good;
+    if (p->error != NULL)
+        strbuf_reset(p->error);
+    return fail(p, ERROR_TOO_MANY_OPERATIONS, error_info(ERROR_TOO_MANY_OPERATIONS)->message);
 }
 
 static bool envelope(struct push_parser *p, struct json_slice object)
 {
-    struct member m[] = {{.name = "idempotency_key"}, {.name = "ops"}};
+    struct member m[] = {MEMBER("idempotency_key"), MEMBER("ops")};
     pick(object, m, ARRAY_SIZE(m));
     if (!absent(m[0].value)) {
         if (json_slice_kind(m[0].value) != JSON_STRING)

@@ -45,6 +45,7 @@ static const struct refused refused[] = {
     {OPS("[]"), ERROR_INVALID_REQUEST},
     {OPS("{}"), ERROR_INVALID_OPERATION},
     {OPS("1,2,3,4"), ERROR_TOO_MANY_OPERATIONS},
+    {OPS(OP("") "," OP("") "," OP("") "," OP("")), ERROR_TOO_MANY_OPERATIONS},
     {OPS(OP(",\"op_id\":\"\"")), ERROR_INVALID_OPERATION},
     {OPS(OP(",\"op_id\":\" \\t\\r\\n\"")), ERROR_INVALID_OPERATION},
     {OPS(OP(",\"op_id\":null")), ERROR_INVALID_OPERATION},
@@ -243,7 +244,7 @@ static void walk_all(struct json_slice value, int depth)
     (void)json_slice_decode(value, decoded);
     if (!json_slice_int(value, &number))
         number = 0;
-    (void)json_slice_is(value, "sha256");
+    (void)json_slice_is(value, "sha256", 6);
     for (struct json_walk walk = json_walk_begin(value); json_walk_next(&walk, &name, &inner);)
         walk_all(inner, depth + 1);
     for (struct json_walk walk = json_walk_begin(value); json_walk_next(&walk, NULL, &inner);)
