@@ -110,7 +110,7 @@ else
 	as_owner "$bin/createdb" --username=postgres --owner=verstak --template=template0 verstak
 	as_owner "$bin/pg_restore" --username=verstak --no-owner --no-privileges --single-transaction --exit-on-error \
 		--dbname=verstak <"$dump"
-	as_owner "$bin/vacuumdb" --username=verstak --analyze-only --quiet verstak
+	as_owner "$bin/vacuumdb" --username=postgres --analyze-only --quiet verstak
 	as_owner "$bin/pg_ctl" --pgdata="$data/postgres" --mode=fast --silent stop
 	trap - EXIT
 	rm -f "$data/restore.log" "$data/restore.pid"
