@@ -2,9 +2,11 @@
  * main: the program verstak-sync-server. Reads the command line and hands over: to the master (proc/master.c), to the
  * command line's commands (cli/), or to what only prints.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/routes.h"
 #include "cli/user.h"
@@ -64,10 +66,22 @@ static int main_run(struct config_flags *flags, enum handover_start start, struc
     return master_run(flags, start == HANDOVER_TAKE);
 }
 
+/* Whoever starts us without standard input or output must not find our log or a client in their place. */
+static void main_open_standard(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct config_flags flags;
     struct strbuf error = STRBUF_INIT;
+    main_open_standard();
     upgrade_remember_program(argv[0]);
     title_init(argc, argv);
     if (argc > 1 && strcmp(argv[1], "user") == 0)

@@ -51,6 +51,7 @@ subtest 'the cluster' => sub {
     $is->(unix_socket_permissions => '0700');
     $is->(server_encoding         => 'UTF8');
     $is->(lc_collate              => 'C');
+    is +($dbh->selectrow_array(q{SELECT lower(U&'\00C4\0416') = U&'\00E4\0436'}))[0], 1, 'lower() knows more letters than ASCII has';
     $is->(unix_socket_directories => '"' . $server->data . '/run"');
     my ($buffers, $connections) = map { ($dbh->selectrow_array("SELECT setting::bigint FROM pg_settings WHERE name = '$_'"))[0] }
         qw(shared_buffers max_connections);

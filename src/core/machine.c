@@ -4,22 +4,32 @@
  */
 #include "core/machine.h"
 
-#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-/* "max 100000" or "150000 100000": microseconds of processor time in a period. 0: no limit. */
+/* The first line of a file of the cgroup; false: there is none, or it begins with "max", no limit. */
+static bool machine_limit(const char *path, char line_r[64])
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool limited = fgets(line_r, 64, file) && strncmp(line_r, "max", 3) != 0;
+    fclose(file);
+    return limited;
+}
+
+/* "150000 100000": microseconds of processor time in a period. 0: no limit. */
 static unsigned machine_quota(void)
 {
-    unsigned long long quota, period;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!file)
+    char line[64], *rest;
+    if (!machine_limit("/sys/fs/cgroup/cpu.max", line))
         return 0;
-    bool limited = fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0;
-    fclose(file);
-    return limited ? (unsigned)((quota + period - 1) / period) : 0;
+    unsigned long quota = strtoul(line, &rest, 10), period = strtoul(rest, NULL, 10);
+    return period ? (unsigned)((quota + period - 1) / period) : 0;
 }
 
 unsigned machine_processors(void)
@@ -35,12 +45,9 @@ unsigned machine_processors(void)
 uint64_t machine_memory(void)
 {
     uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t limit;
-    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (!file)
+    char line[64];
+    if (!machine_limit("/sys/fs/cgroup/memory.max", line))
         return bytes;
-    if (fscanf(file, "%" SCNu64, &limit) == 1 && limit < bytes)
-        bytes = limit;
-    fclose(file);
-    return bytes;
+    uint64_t limit = strtoull(line, NULL, 10);
+    return limit && limit < bytes ? limit : bytes;
 }

@@ -35,17 +35,22 @@ void cluster_paths_release(struct cluster_paths *paths)
     free(paths->pid_file);
 }
 
+long cluster_read_number(const char *path)
+{
+    char line[32];
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    long number = fgets(line, sizeof(line), file) ? strtol(line, NULL, 10) : 0;
+    fclose(file);
+    return number;
+}
+
 int cluster_version(const char *pgdata)
 {
     char *path = mem_printf("%s/PG_VERSION", pgdata);
-    FILE *file = fopen(path, "re");
-    int major = 0;
+    int major = (int)cluster_read_number(path);
     free(path);
-    if (!file)
-        return 0;
-    if (fscanf(file, "%d", &major) != 1)
-        major = 0;
-    fclose(file);
     return major;
 }
 
@@ -171,7 +176,7 @@ bool db_cluster_ready(const struct config *config, pid_t pid)
         return false;
     bool ready = false;
     for (int number = 1; number <= 8 && fgets(line, sizeof(line), file); number++) {
-        if (number == 1 && atol(line) != (long)pid)
+        if (number == 1 && strtol(line, NULL, 10) != (long)pid)
             break;
         ready = number == 8 && strncmp(line, "ready", 5) == 0;
     }

@@ -34,6 +34,8 @@ bool db_cluster_check(const struct config *config, struct strbuf *error) WARN_UN
 bool db_cluster_prepare(const struct config *config, int output, struct strbuf *error) WARN_UNUSED;
 /* Replaces this process by postgres, which writes to output. Returns only on failure. */
 void db_cluster_exec(const struct config *config, int output, struct strbuf *error);
+/* How many connections the private cluster takes when it is started with this configuration. */
+unsigned db_cluster_connections(const struct config *config);
 /* True when a postmaster runs on this directory, be it starting, serving or stopping. */
 bool db_cluster_running(const struct config *config);
 /* True when the postmaster of this process id takes connections. */

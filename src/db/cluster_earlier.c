@@ -3,7 +3,6 @@
  * killed; its backends, after it was killed itself; its lock files, whose process id may be somebody else's after a
  * reboot. In the postgres child, before it execs.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -22,17 +21,12 @@
 #define EARLIER_ORPHANS_MS \
     3000 /* backends notice within moments that their postmaster died, unless they are in a long statement */
 #define EARLIER_PAUSE_US 50000
+#define EARLIER_SHMEM_LINE 7 /* of postmaster.pid; PostgreSQL, src/include/utils/pidfile.h */
 
 static pid_t earlier_read_pid(const struct cluster_paths *paths)
 {
-    long pid = 0;
-    FILE *file = fopen(paths->pid_file, "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%ld", &pid) != 1 || pid <= 0)
-        pid = 0;
-    fclose(file);
-    return (pid_t)pid;
+    long pid = cluster_read_number(paths->pid_file);
+    return pid > 0 ? (pid_t)pid : 0;
 }
 
 static bool earlier_runs_postgres(const char *pid)
@@ -75,10 +69,10 @@ static pid_t earlier_process(const struct stat *pgdata, int number)
     pid_t found = 0;
     DIR *proc = opendir("/proc");
     for (const struct dirent *entry; proc && (entry = readdir(proc));) {
-        if (!isdigit((unsigned char)entry->d_name[0]) || atol(entry->d_name) == (long)getpid() ||
-            !earlier_works_in(entry->d_name, pgdata))
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        if (pid <= 0 || pid == getpid() || !earlier_works_in(entry->d_name, pgdata))
             continue;
-        found = (pid_t)atol(entry->d_name);
+        found = pid;
         if (number)
             kill(found, number);
     }
@@ -87,26 +81,35 @@ static pid_t earlier_process(const struct stat *pgdata, int number)
     return found;
 }
 
+/* The first lines of the file, without its own first one. */
+static void earlier_read_rest(const char *path, int lines, struct strbuf *text)
+{
+    char line[1200];
+    FILE *file = fopen(path, "re");
+    for (int number = 1; file && number <= lines && fgets(line, sizeof(line), file); number++) {
+        if (number > 1)
+            strbuf_append_str(text, line);
+    }
+    if (file)
+        fclose(file);
+}
+
 /*
  * The process id of a postmaster that was killed may be another process's by now. PostgreSQL would refuse to start for
- * it. Only the first line is changed, to our own id, which PostgreSQL overlooks: the rest of the file makes it check
- * whether the shared memory of the old postmaster is still used by somebody, and that check must stay.
+ * it. Its line is changed to our own id, which PostgreSQL overlooks. The lines behind it, up to the key of the shared
+ * memory, stay: they make PostgreSQL check whether somebody still uses the old postmaster's. Its state, in the line
+ * after that one, must go: db_cluster_ready() would take it for ours.
  */
 static bool earlier_disown(const struct cluster_paths *paths, struct strbuf *error)
 {
-    char data[4096];
     pid_t pid = earlier_read_pid(paths);
-    if (!pid || pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH))
+    if (!pid || (kill(pid, 0) < 0 && errno == ESRCH))
         return true;
     log_info("'%s' names process %ld, which is no PostgreSQL of this directory: left over from before a crash",
              paths->pid_file, (long)pid);
-    FILE *file = fopen(paths->pid_file, "re");
-    size_t len = file ? fread(data, 1, sizeof(data) - 1, file) : 0;
-    if (file)
-        fclose(file);
-    data[len] = '\0';
     struct strbuf text = STRBUF_INIT;
-    strbuf_printf(&text, "%ld%s", (long)getpid(), data + strcspn(data, "\n"));
+    strbuf_printf(&text, "%ld\n", (long)getpid());
+    earlier_read_rest(paths->pid_file, EARLIER_SHMEM_LINE, &text);
     bool written = cluster_write_file(paths->pid_file, &text, error);
     strbuf_release(&text);
     return written;

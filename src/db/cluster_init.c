@@ -39,24 +39,30 @@ static bool cluster_init_remove(const char *path, struct strbuf *error)
     return strbuf_error(error, "cannot remove '%s', left over by an interrupted start: %s", path, strerror(errno));
 }
 
+/*
+ * Texts sort by their bytes: no upgrade of the system's locales can break an index. Letters are letters in all of
+ * Unicode, so that lower() makes names equal that differ in case only.
+ */
 static bool cluster_init_initdb(const struct cluster_paths *paths, const struct cluster_programs *programs, int output,
                                 struct strbuf *error)
 {
     struct strbuf chatter = STRBUF_INIT; /* what it does; only its standard error is of interest */
     struct cluster_run run = {.dir = programs->dir, .cwd = paths->data, .output = output, .answer = &chatter};
+    static const char superuser[] = "--username=" CLUSTER_SUPERUSER;
     const char *argv[] = {"initdb",
                           "-D",
                           paths->unborn,
-                          "--username=" CLUSTER_SUPERUSER,
+                          superuser,
                           "--encoding=UTF8",
-                          "--locale=C.UTF-8",
+                          "--locale=C",
+                          "--lc-ctype=C.UTF-8",
                           "--auth-local=trust",
                           "--auth-host=reject",
                           "--data-checksums",
                           "--no-instructions",
                           NULL};
     if (programs->major < 14) /* the option is younger; what it leaves out goes to chatter anyway */
-        argv[9] = NULL;
+        argv[10] = NULL;
     int status = cluster_programs_run(&run, argv);
     strbuf_release(&chatter);
     return status == 0 || strbuf_error(error, "initdb failed with status %d; what it said is in the log", status);

@@ -30,6 +30,8 @@ struct cluster_programs {
 
 void cluster_paths_init(struct cluster_paths *paths, const struct config *config);
 void cluster_paths_release(struct cluster_paths *paths);
+/* The number that a file begins with; 0: there is none. */
+long cluster_read_number(const char *path);
 /* Major version of the cluster in this directory; 0: there is none. */
 int cluster_version(const char *pgdata);
 /* Writes a file whole, by way of a temporary one. */

@@ -128,7 +128,7 @@ static int cluster_programs_version(const char *dir)
     int major = 0;
     if (access(initdb, X_OK) == 0 && access(postgres, X_OK) == 0 && cluster_programs_run(&run, argv) == 0) {
         const char *number = strstr(answer.data, "(PostgreSQL) ");
-        major = number ? atoi(number + strlen("(PostgreSQL) ")) : 0;
+        major = number ? (int)strtol(number + strlen("(PostgreSQL) "), NULL, 10) : 0;
     }
     free(initdb);
     free(postgres);

@@ -12,12 +12,14 @@
 #include "core/config.h"
 #include "core/machine.h"
 #include "core/mem.h"
+#include "db/cluster.h"
 #include "db/cluster_private.h"
 
 #define MIB (UINT64_C(1024) * 1024)
 #define SETTINGS_FILE "verstak.conf"
 #define SETTINGS_SPARE_CONNECTIONS \
     20 /* migrate, mailer, janitor, the command line, a person with psql, PostgreSQL's reserve */
+#define SETTINGS_CONNECTIONS_MIN 100
 #define SETTINGS_CONNECTIONS_MAX 10000
 
 static uint64_t settings_clamp(uint64_t value, uint64_t least, uint64_t most)
@@ -33,11 +35,12 @@ static uint64_t settings_shared_buffers(const struct config *config)
 }
 
 /* During a reload or an upgrade both generations of workers are connected. */
-static uint64_t settings_connections(const struct config *config)
+unsigned db_cluster_connections(const struct config *config)
 {
     uint64_t workers = config->server_workers ? (uint64_t)config->server_workers : machine_processors();
     uint64_t each = (uint64_t)(config->database_read_connections + config->database_work_connections);
-    return settings_clamp(2 * workers * each + SETTINGS_SPARE_CONNECTIONS, 50, SETTINGS_CONNECTIONS_MAX);
+    return (unsigned)settings_clamp(2 * workers * each + SETTINGS_SPARE_CONNECTIONS, SETTINGS_CONNECTIONS_MIN,
+                                    SETTINGS_CONNECTIONS_MAX);
 }
 
 /* Was PostgreSQL built with this value of the setting? It says so when asked to print it. */
@@ -76,7 +79,7 @@ static void settings_connecting(struct strbuf *text, const struct config *config
     settings_directory(text, "unix_socket_directories", paths->run);
     strbuf_append_str(text, "unix_socket_permissions = 0700\n"
                             "cluster_name = 'verstak'\n");
-    strbuf_printf(text, "max_connections = %" PRIu64 "\n", settings_connections(config));
+    strbuf_printf(text, "max_connections = %u\n", db_cluster_connections(config));
 }
 
 static void settings_memory(struct strbuf *text, const struct config *config)

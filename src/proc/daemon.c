@@ -99,10 +99,10 @@ bool daemon_write_pid_file(const char *path, struct strbuf *error)
 void daemon_remove_pid_file(const char *path)
 {
     FILE *file = fopen(path, "re");
-    long pid = 0;
+    char line[32];
     if (!file)
         return;
-    bool ours = fscanf(file, "%ld", &pid) == 1 && pid == (long)getpid();
+    bool ours = fgets(line, sizeof(line), file) && strtol(line, NULL, 10) == (long)getpid();
     fclose(file);
     if (ours && unlink(path) < 0)
         log_debug("cannot remove the pid file '%s': %s", path, strerror(errno));

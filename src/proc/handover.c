@@ -63,7 +63,7 @@ enum handover_start handover_begin(void)
     if (!value)
         return HANDOVER_NONE;
     bool check = strcmp(value, "check") == 0;
-    handover_memory = check ? -1 : atoi(value);
+    handover_memory = check ? -1 : (int)strtol(value, NULL, 10);
     unsetenv(HANDOVER_VARIABLE);
     return check ? HANDOVER_CHECK : HANDOVER_TAKE;
 }
@@ -73,7 +73,7 @@ static void handover_take_line(struct handover *handover, const char *line)
     size_t len = strcspn(line, " ");
     for (size_t i = 0; i < HANDOVER_DESCRIPTORS; i++) {
         if (strlen(handover_words[i]) == len && strncmp(line, handover_words[i], len) == 0) {
-            handover->fds[i] = atoi(line + len);
+            handover->fds[i] = (int)strtol(line + len, NULL, 10);
             return;
         }
     }

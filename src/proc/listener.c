@@ -66,7 +66,7 @@ static void listener_explain(const char *address, int reason, struct strbuf *err
 
 int listener_open(const char *address, unsigned wait_ms, struct strbuf *error)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
     socklen_t len = 0;
     if (!listener_resolve(address, &sa, &len, error))
         return -1;

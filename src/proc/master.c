@@ -312,7 +312,7 @@ static int master_take_over(struct master *m, struct strbuf *error)
 
 static int master_end(struct master *m)
 {
-    if (*m->pid_file)
+    if (m->pid_file && *m->pid_file)
         daemon_remove_pid_file(m->pid_file);
     free(m->pid_file);
     supervisor_free(&m->supervisor);

@@ -9,6 +9,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "db/cluster.h"
 
 static void reload_keep_string(const char *option, char **fresh, const char *old)
 {
@@ -36,6 +37,9 @@ struct config *reload_config(const struct config_flags *flags, const struct conf
     reload_keep_string("server.pid_file", &fresh->server_pid_file, old->server_pid_file);
     reload_keep_string("postgres.bin_dir", &fresh->postgres_bin_dir, old->postgres_bin_dir);
     reload_keep_database(fresh, old);
+    if (db_cluster_wanted(fresh) && db_cluster_connections(fresh) > db_cluster_connections(old))
+        log_warning(
+            "more workers or connections than before: the private PostgreSQL takes as many only after a restart");
     if (fresh->postgres_shared_buffers != old->postgres_shared_buffers)
         log_warning("postgres.shared_buffers changed: that needs a restart; the old value stays until then");
     fresh->postgres_shared_buffers = old->postgres_shared_buffers;

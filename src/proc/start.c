@@ -131,7 +131,7 @@ static int start_steps(struct config_flags *flags, struct start *start, struct s
 /* What a start that fails leaves behind. */
 static void start_undo(struct start *start)
 {
-    if (start->listener >= 0 && *start->config->server_pid_file)
+    if (start->config && start->listener >= 0 && *start->config->server_pid_file)
         daemon_remove_pid_file(start->config->server_pid_file);
     config_free(&start->config);
     if (start->listener >= 0)

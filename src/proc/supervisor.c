@@ -1,6 +1,7 @@
 /*
  * supervisor: in the master. master.c feeds it with what happened (a pipe is readable, a process ended, time passes);
- * here is decided what that means for the children and generations.
+ * here is decided what that means for the children and generations. What travels to a new binary
+ * is in supervisor_handover.c.
  */
 #include "proc/supervisor.h"
 
@@ -14,25 +15,11 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "proc/supervisor_private.h"
 
 #define SUPERVISOR_PROBE_MS 100
 /* More than the worker's own deadline, so that it can say what it gave up. */
 #define SUPERVISOR_STOP_EXTRA_MS 2000
-
-struct generation {
-    unsigned number; /* 0: there is none */
-    struct config
-        *config; /* NULL for one that came over an upgrade: its binary is gone, its children are not started again */
-};
-
-struct supervisor {
-    const struct child_links *links;
-    struct child *children; /* in the order of the table, older generations first */
-    struct generation serving, starting;
-    unsigned last_number;
-    uint64_t stop_ms; /* server.shutdown_timeout of the newest configuration */
-    bool refused, stopping;
-};
 
 struct supervisor *supervisor_new(const struct child_links *links)
 {
@@ -61,7 +48,7 @@ void supervisor_free(struct supervisor **s)
     *s = NULL;
 }
 
-static void supervisor_add(struct supervisor *s, struct child *child)
+void supervisor_add(struct supervisor *s, struct child *child)
 {
     struct child **at = &s->children;
     while (*at && (*at)->kind <= child->kind)
@@ -76,7 +63,7 @@ static uint64_t supervisor_stop_ms(const struct supervisor *s, const struct chil
                                      : s->stop_ms + SUPERVISOR_STOP_EXTRA_MS;
 }
 
-static void supervisor_retire(struct supervisor *s, struct child *child)
+void supervisor_retire(struct supervisor *s, struct child *child)
 {
     child_stop(child, supervisor_stop_ms(s, child));
     if (!child->pid)
@@ -377,49 +364,4 @@ void supervisor_signal(const struct supervisor *s, int number)
         if (child->pid && !child->kind->outlives_reload)
             kill(child->pid, number);
     }
-}
-
-/* Children without a process are planned anew by the new binary, or were done. */
-void supervisor_export(const struct supervisor *s, struct strbuf *lines)
-{
-    strbuf_printf(lines, "generations %u %u\n", s->last_number,
-                  s->serving.number ? s->serving.number : s->starting.number);
-    for (const struct child *child = s->children; child; child = child->next) {
-        if (child->pid)
-            strbuf_printf(lines, "child %s %u %u %ld %u\n", child->kind->name, child->index, child->generation,
-                          (long)child->pid, (unsigned)child->state);
-    }
-}
-
-static void supervisor_import_child(struct supervisor *s, const char *kind_name, struct child imported)
-{
-    const struct child_kind *kind = child_kinds_find(kind_name);
-    if (!kind) { /* this version has no such processes; it will be reaped like an orphan */
-        kill(imported.pid, SIGTERM);
-        return;
-    }
-    struct child *child = child_new(kind, imported.index, imported.generation);
-    child->pid = imported.pid;
-    child->state = imported.state == CHILD_STOPPING ? CHILD_READY : imported.state;
-    supervisor_add(s, child);
-    bool serves = child->generation == s->serving.number && imported.state == CHILD_READY;
-    if (!serves && (!kind->outlives_reload || imported.state == CHILD_STOPPING))
-        supervisor_retire(s, child);
-}
-
-bool supervisor_import(struct supervisor *s, const char *line, struct strbuf *error)
-{
-    char kind[32];
-    unsigned state;
-    long pid;
-    struct child child = {0};
-    if (sscanf(line, "generations %u %u", &s->last_number, &s->serving.number) == 2)
-        return true;
-    if (sscanf(line, "child %31s %u %u %ld %u", kind, &child.index, &child.generation, &pid, &state) != 5 ||
-        state > CHILD_DONE)
-        return strbuf_error(error, "the former version hands over a child as '%s', which cannot be understood", line);
-    child.pid = (pid_t)pid;
-    child.state = (enum child_state)state;
-    supervisor_import_child(s, kind, child);
-    return true;
 }

@@ -1,4 +1,5 @@
-/* worker: serves HTTP: a libh2o loop with its own connections to PostgreSQL. Started by the master (proc/child_kinds.c). */
+/* worker: serves HTTP: a libh2o loop with its own connections to PostgreSQL. Started by the master
+ * (proc/child_kinds.c). */
 #ifndef PROC_WORKER_H
 #define PROC_WORKER_H
 
