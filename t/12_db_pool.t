@@ -89,6 +89,8 @@ package Driver {
     }
 
     sub log ($self) { return Verstak::Processes::slurp($self->{log}) // '' }
+    sub files ($self) { return scalar(() = glob "/proc/$self->{pid}/fd/*") }
+
     sub logged ($self, $pattern) { return scalar(() = $self->log =~ /$pattern/g) }
 
     # Ends it; every line that nobody took. Its exit status must be 0: the sanitizers and valgrind speak through it.
@@ -236,6 +238,9 @@ subtest 'backends that are killed' => sub {
     my $stats = $d->stats;
     is("$stats->{reconnects} $stats->{unknown}", '2 1', 'as counted');
 
+    my $why = qr/(?:lost \d of 3 database connections|the database is gone): terminating connection due to/;
+    wait_for('a line in the log', 10, sub { $d->logged($why) });
+
     # idle ones: nobody notices
     $pg->psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'verstak-sync-server'");
     wait_for('three more', 10, sub { $d->stats->{reconnects} == 5 });
@@ -243,15 +248,23 @@ subtest 'backends that are killed' => sub {
     is($d->ask('read',        'i:3'), 'ok 3', 'a read afterwards');
     is($d->ask('work_insert', 'i:4'), 'ok 4', 'a transaction afterwards');
     is(items(), 1, 'nothing was sent twice');
-    is($d->logged(qr/the database is gone/) <= 1, 1, 'little noise');
-    ok($d->logged(qr/lost \d of 3 database connections: terminating connection/) + $d->logged(qr/the database is gone: terminating/) >= 1,
-        'the log says why');
+    wait_for('a second line', 10, sub { $d->logged($why) >= 2 });
+    is($d->logged($why), 2, 'one line in the log for each time, with the reason');
+
+    # not as many as there should be
+    $pg->psql('ALTER ROLE verstak CONNECTION LIMIT 2');
+    $pg->psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'verstak-sync-server'");
+    wait_for('a warning', 20, sub { $d->logged(qr/warning.*only 2 of 3 database connections: .*too many connections/) == 1 });
+    is($d->ask('work', 'i:5') . $d->ask('read', 'i:6'), 'ok 5ok 6', 'two of three are enough to go on');
+    $pg->psql('ALTER ROLE verstak CONNECTION LIMIT -1');
+    wait_for('all connections', 10, sub { $d->stats->{connecting} == 0 });
     is_deeply([ $d->quit ], [], 'nothing else');
 };
 
 subtest 'the server goes away and comes back' => sub {
     my $url = $pg->url =~ s/verstak@/verstak:s3cret@/r;
     my $d   = Driver->up($url);
+    my $files = $d->files;
     $pg->stop('immediate');
     wait_for('no connection', 10, sub { $d->stats->{connected} == 0 });
     $d->say('submit r read 400 i:1', 'submit w work_insert 400 i:1', 'submit patient work_insert 15000 i:5');
@@ -275,6 +288,8 @@ subtest 'the server goes away and comes back' => sub {
         ok($rows >= $l->{ok} && $rows <= $l->{ok} + $l->{unknown}, "rows: $l->{ok} acknowledged <= $rows <= $l->{unknown} unknown more");
         is($pg->psql('SELECT count(*) - count(DISTINCT id) FROM item', dbname => 'verstak'), 0, 'none twice');
     }
+    wait_for('all connections', 10, sub { $d->stats->{connecting} == 0 });
+    is($d->files, $files, 'as many open files as before');
     is_deeply([ $d->quit ], [], 'nothing else');
 };
 
@@ -319,7 +334,9 @@ subtest 'several hosts' => sub {
     $pg->psql('ALTER SYSTEM RESET default_transaction_read_only');
     $pg->psql('SELECT pg_reload_conf()');
     wait_for('writable', 10, sub { $pg->psql('SHOW default_transaction_read_only') eq 'off' });
+    my $before = $d->stats->{reconnects};
     $other->stop('immediate');
+    wait_for('all connections', 20, sub { $d->stats->{reconnects} == $before + 3 });
     is($d->ask('work_insert', 'i:7'), 'ok 7', 'and back again');
     is(items(), 2, 'on the first one');
     is_deeply([ $d->quit ], [], 'nothing else');

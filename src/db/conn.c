@@ -402,7 +402,8 @@ void conn_tick(struct db_conn *conn, uint64_t now)
 {
     switch (conn->state) {
     case CONN_OFFLINE:
-        if (now >= conn->deadline)
+        /* One connection for each lane first: a server with few left must not give them all to one lane. */
+        if (now >= conn->deadline && (conn->index == 0 || db_pool_connected(conn->lane->pool)))
             conn_begin(conn, now);
         break;
     case CONN_RESOLVING:

@@ -170,7 +170,8 @@ static void lane_tick(struct db_pool_lane *lane, uint64_t now)
 
 static bool pool_is_quiet(const struct db_pool *pool)
 {
-    return lane_is_quiet(&pool->lanes[DB_LANE_READ]) && lane_is_quiet(&pool->lanes[DB_LANE_WORK]) && pool->up;
+    return lane_is_quiet(&pool->lanes[DB_LANE_READ]) && lane_is_quiet(&pool->lanes[DB_LANE_WORK]) && pool->up &&
+           pool->lost == 0;
 }
 
 static void pool_on_tick(h2o_socket_t *sock, const char *failure)
@@ -206,7 +207,8 @@ void pool_on_connected(struct db_conn *conn)
 
 void pool_on_lost(struct db_pool *pool, const char *reason)
 {
-    pool->lost++;
+    if (pool->lost++ == 0)
+        pool->lost_at = clock_mono_ms();
     strbuf_reset(&pool->reason);
     strbuf_append_str(&pool->reason, reason);
     pool_tick_soon(pool);

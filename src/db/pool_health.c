@@ -6,6 +6,7 @@
 #include "db/pool_private.h"
 
 #define BRIEF 1000   /* a lane without a connection for so short is no news while others are connected */
+#define GATHER 200   /* connections that are lost so close together are told in one line */
 #define REMIND 60000 /* between two lines that it is still away */
 #define SHORT 5000   /* so long after a loss all connections should be back */
 
@@ -55,6 +56,8 @@ static void health_is_down(struct db_pool *pool, uint64_t now)
 /* Lanes are served, but not by as many connections as there should be. */
 static void health_of_connections(struct db_pool *pool, unsigned usable, unsigned all, uint64_t now)
 {
+    if (pool->lost > 0 && now - pool->lost_at < GATHER)
+        return;
     if (pool->lost > 0)
         log_info("lost %u of %u database connections: %s; connecting again", pool->lost, all, health_reason(pool));
     pool->lost = 0;

@@ -57,7 +57,8 @@ struct db_pool {
     uint64_t down_since;  /* a lane has no connection; 0: each has */
     uint64_t short_since; /* some connections are missing; 0: none is */
     uint64_t told_at;     /* last line that it is away */
-    unsigned lost;        /* connections lost since the last tick */
+    unsigned lost;        /* connections lost that the log was not told of */
+    uint64_t lost_at;     /* the first of them */
     struct strbuf reason; /* of the last loss or failure to connect */
 
     struct db_pool_stats stats; /* counters only */
