@@ -91,17 +91,17 @@ sub part_health () {
 # --- push ------------------------------------------------------------------------------------------------------------
 
 sub push_script ($scratch, $number, $token, $operations) {
-    my $texts = sub ($expression) {
-        return $operations == 1 ? "ARRAY[$expression]" : "(SELECT array_agg($expression) FROM generate_series(1, $operations) i)";
+    my $array = sub ($expression, $type = 'text') {
+        return $operations == 1 ? "ARRAY[$expression]" : "(SELECT array_agg(($expression)::$type) FROM generate_series(1, $operations) i)";
     };
     my $i       = $operations == 1 ? '1' : 'i';
     my $payload = '{"text":"' . 'verstak ' x 32 . '"}';
     return script(
         $scratch, "push-$number", 'sync_push', "\\set r random(1, 1000000000000)\n",
         bytea(sha256($token)), "''",
-        $texts->("'p' || :r::text || '-' || $i"), $texts->("'note'"), $texts->("'Notes/' || (:r % 1000)::text || '.md'"),
-        $texts->("'update'"), $texts->("'$payload'"), $texts->("$i\::bigint"), $texts->('0::bigint'),
-        $texts->("'2026-11-22T10:15:00Z'"), "'{}'", "'{}'"
+        $array->("'p' || :r::text || '-' || $i"), $array->("'note'"), $array->("'Notes/' || (:r::bigint % 1000)::text || '.md'"),
+        $array->("'update'"), $array->("'$payload'"), $array->($i, 'bigint'), $array->('0', 'bigint'),
+        $array->("'2026-11-22T10:15:00Z'"), "'{}'", "'{}'"
     );
 }
 
