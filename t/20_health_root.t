@@ -26,11 +26,15 @@ subtest 'health' => sub {
         has_types(
             $health,
             {
-                status             => 'string',  version               => 'string',
-                build_commit       => 'string',  uptime_seconds        => 'number',
-                database_reachable => 'boolean', blob_storage_writable => 'boolean',
-                schema_version     => 'number',  server_time           => 'string',
-                time               => 'string',
+                status                => 'string',
+                version               => 'string',
+                build_commit          => 'string',
+                uptime_seconds        => 'number',
+                database_reachable    => 'boolean',
+                blob_storage_writable => 'boolean',
+                schema_version        => 'number',
+                server_time           => 'string',
+                time                  => 'string',
             },
             "$path has all fields"
         );
@@ -40,11 +44,13 @@ subtest 'health' => sub {
         cmp_ok $health->{schema_version}, '>', 0, "$path: the schema has a version";
         like $health->{$_}, $time, "$path: $_ is RFC 3339 with seconds and Z" for qw(server_time time);
         cmp_ok abs(epoch($health->{server_time}) - time), '<', 10, "$path: server_time is now";
-        unlike $response->body, qr{\Q${\ $server->base}\E|postgres(?:ql)?://|/run\b}, "$path tells no path and no address";
+        unlike $response->body, qr{\Q${\ $server->base}\E|postgres(?:ql)?://|/run\b},
+            "$path tells no path and no address";
     }
     my $first = $server->request(GET => '/api/v1/health')->json->{uptime_seconds};
-    ok wait_for('the uptime to grow', 10,
-        sub { $server->request(GET => '/api/v1/health')->json->{uptime_seconds} > $first }), 'the uptime grows';
+    ok wait_for('the uptime to grow',
+        10, sub { $server->request(GET => '/api/v1/health')->json->{uptime_seconds} > $first }),
+        'the uptime grows';
 };
 
 subtest 'livez' => sub {
@@ -74,8 +80,8 @@ subtest 'root' => sub {
     like $plain->body, qr/\AVerstak Sync Server\s*\z/, '/ greets a program';
     my $page = $server->request(GET => '/', headers => [ Accept => 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' ]);
     is_status($page, 200, '/ for a browser');
-    like $page->header('Content-Type'), qr{\Atext/html\b}, '/ gives a browser a page';
-    like $page->body, qr/<html.*Verstak/is, 'the page says what it is';
+    like $page->header('Content-Type'), qr{\Atext/html\b},    '/ gives a browser a page';
+    like $page->body,                   qr/<html.*Verstak/is, 'the page says what it is';
 };
 
 subtest 'headers of every answer' => sub {
@@ -86,13 +92,14 @@ subtest 'headers of every answer' => sub {
         like $response->header('X-Request-Id') // '', qr/\A[0-9a-f]{16}\z/, "$path: a request id";
         ok !$id{ $response->header('X-Request-Id') }++, "$path: an id of its own";
         like $response->header('Content-Length') // '', qr/\A\d+\z/, "$path: Content-Length";
-        unlike join(' ', $response->header('Server')), qr/\d/, "$path: tells no version";
+        unlike join(' ', $response->header('Server')),  qr/\d/,      "$path: tells no version";
     }
 };
 
 subtest 'paths that are none' => sub {
     is_error($server->request(GET => $_), 404, 'not_found', "GET $_")
-        for '/nowhere', '/api', '/api/', '/api/v1', '/API/V1/HEALTH', '/api/v1/health/x', '/api/v1/sync', '//api/v1/health',
+        for '/nowhere', '/api', '/api/', '/api/v1', '/API/V1/HEALTH', '/api/v1/health/x', '/api/v1/sync',
+        '//api/v1/health',
         '/api/v1/health%00', '/%ff', '/..%2f..%2fetc/passwd', '/livezz';
     is_error($server->request(POST => '/nowhere', json => {}), 404, 'not_found', 'POST /nowhere');
     my $response = $server->request(HEAD => '/nowhere');
@@ -100,12 +107,20 @@ subtest 'paths that are none' => sub {
 };
 
 subtest 'a query changes nothing' => sub {
-    is_status($server->request(GET => "/api/v1/health?$_"), 200, "?$_") for '', 'a=b', 'a=%00', '%', '????', 'x=' . 'y' x 500;
+    is_status($server->request(GET => "/api/v1/health?$_"), 200, "?$_")
+        for '', 'a=b', 'a=%00', '%', '????', 'x=' . 'y' x 500;
 };
 
 subtest 'methods that are none' => sub {
-    my %allowed = ('/api/v1/health' => 'GET', '/livez' => 'GET', '/' => 'GET', '/api/client/pair' => 'POST',
-        '/api/v1/sync/push' => 'POST', '/api/v1/sync/pull' => 'POST', '/api/client/me' => 'GET');
+    my %allowed = (
+        '/api/v1/health'    => 'GET',
+        '/livez'            => 'GET',
+        '/'                 => 'GET',
+        '/api/client/pair'  => 'POST',
+        '/api/v1/sync/push' => 'POST',
+        '/api/v1/sync/pull' => 'POST',
+        '/api/client/me'    => 'GET'
+    );
     for my $path (sort keys %allowed) {
         for my $method (qw(DELETE PUT PATCH get FOO), $allowed{$path} eq 'GET' ? 'POST' : 'GET') {
             my $response = $server->request($method => $path);
@@ -117,14 +132,15 @@ subtest 'methods that are none' => sub {
 
 subtest 'the database goes and comes' => sub {
     $pg->stop('immediate');
-    my $response = wait_for('health to notice', 15,
-        sub { my $r = $server->request(GET => '/api/v1/health'); $r->status == 503 ? $r : undef });
+    my $response = wait_for('health to notice',
+        15, sub { my $r = $server->request(GET => '/api/v1/health'); $r->status == 503 ? $r : undef });
     is $response->json->{status}, 'degraded', 'health is degraded without a database';
     ok !$response->json->{database_reachable}, 'and says why';
     is_status($server->request(GET => '/readyz'), 503, 'readyz');
     is_status($server->request(GET => '/livez'),  200, 'livez says that the process answers');
     $pg->start;
-    ok wait_for('health to recover', 30, sub { $server->request(GET => '/api/v1/health')->status == 200 }), 'it recovers';
+    ok wait_for('health to recover', 30, sub { $server->request(GET => '/api/v1/health')->status == 200 }),
+        'it recovers';
 };
 
 SKIP: {
@@ -133,12 +149,14 @@ SKIP: {
         my @directories = split /\n/, qx{find '${\ $server->data}/blobs' -type d};
         cmp_ok scalar @directories, '>', 0, 'there is a blob storage';
         chmod 0500, @directories;
-        my $response = wait_for('health to notice', 15,
+        my $response = wait_for('health to notice',
+            15,
             sub { my $r = $server->request(GET => '/api/v1/health'); $r->json->{blob_storage_writable} ? undef : $r });
-        is $response->status, 503, 'health says so';
+        is $response->status,         503,        'health says so';
         is $response->json->{status}, 'degraded', 'and is degraded';
         chmod 0700, @directories;
-        ok wait_for('health to recover', 15, sub { $server->request(GET => '/api/v1/health')->status == 200 }), 'it recovers';
+        ok wait_for('health to recover', 15, sub { $server->request(GET => '/api/v1/health')->status == 200 }),
+            'it recovers';
     };
 }
 

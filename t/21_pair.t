@@ -30,8 +30,11 @@ subtest 'a device pairs' => sub {
     has_types(
         $answer,
         {
-            device_id => 'string', device_token        => 'string', user_id => json_type($user_id),
-            server_time => 'string', initial_sync_cursor => 'number'
+            device_id           => 'string',
+            device_token        => 'string',
+            user_id             => json_type($user_id),
+            server_time         => 'string',
+            initial_sync_cursor => 'number'
         },
         'its fields'
     );
@@ -48,8 +51,8 @@ subtest 'a device pairs' => sub {
     is $me->{device_name},    'laptop',             'me: device_name';
     is $me->{client_version}, '1.2.3',              'me: client_version';
     is $me->{revoked_at},     '',                   'me: never revoked';
-    like $me->{created_at}, $time, 'me: created_at';
-    like $me->{last_seen}, qr/$time|\A\z/, 'me: last_seen';
+    like $me->{created_at}, $time,          'me: created_at';
+    like $me->{last_seen},  qr/$time|\A\z/, 'me: last_seen';
 
     my $other = pair(device_name => 'laptop')->json;
     isnt $other->{device_id},    $answer->{device_id},    'a second pairing is another device';
@@ -61,8 +64,8 @@ subtest 'the token is stored only as its hash' => sub {
     my $rows  = join "\n", map { $_->[0] } @{ $server->dbh->selectall_arrayref('SELECT d::text FROM devices d') };
     unlike $rows, qr/\Q$token\E/, 'the token is not in the database';
     require Digest::SHA;
-    like $rows, qr/\Q${\ Digest::SHA::sha256_hex($token)}\E/, 'its SHA-256 is';
-    unlike $server->log_text, qr/\Q$token\E|\Q$password\E/, 'the log has neither token nor password';
+    like $rows,               qr/\Q${\ Digest::SHA::sha256_hex($token)}\E/, 'its SHA-256 is';
+    unlike $server->log_text, qr/\Q$token\E|\Q$password\E/,                 'the log has neither token nor password';
 };
 
 subtest 'last_seen' => sub {
@@ -142,7 +145,8 @@ subtest 'lengths in bytes' => sub {
     for my $field (sort keys %limit) {
         is_json_answer(pair($field => 'x' x $limit{$field}), "$field of $limit{$field}");
         is_error(pair($field => 'x' x ($limit{$field} + 1)), 400, 'field_too_long', "$field of one more");
-        is_json_answer(pair($field => 'ж' x ($limit{$field} / 2)), "$field of $limit{$field} bytes in two-byte letters");
+        is_json_answer(pair($field => 'ж' x ($limit{$field} / 2)),
+            "$field of $limit{$field} bytes in two-byte letters");
         is_error(pair($field => 'ж' x ($limit{$field} / 2) . 'x'), 400, 'field_too_long', "$field of one byte more");
     }
     my $device_name = "Ann’s 💻\t\"x\"\\ \x{fffd}";
@@ -152,20 +156,22 @@ subtest 'lengths in bytes' => sub {
 
 subtest 'vaults' => sub {
     my %token = (
-        none     => $server->pair($name, $password),
-        none2    => $server->pair($name, $password),
-        blank    => $server->pair($name, $password, vault_id => '  '),
-        empty    => $server->pair($name, $password, vault_id => ''),
-        null     => $server->pair($name, $password, vault_id => undef),
-        work     => $server->pair($name, $password, vault_id => 'work'),
-        trimmed  => $server->pair($name, $password, vault_id => " \twork\r\n "),
-        WORK     => $server->pair($name, $password, vault_id => 'WORK'),
-        user_id  => $server->pair($name, $password, vault_id => "$user_id"),
-        infix    => $server->pair($name, $password, vault_id => "my legacy:$user_id"),
+        none    => $server->pair($name, $password),
+        none2   => $server->pair($name, $password),
+        blank   => $server->pair($name, $password, vault_id => '  '),
+        empty   => $server->pair($name, $password, vault_id => ''),
+        null    => $server->pair($name, $password, vault_id => undef),
+        work    => $server->pair($name, $password, vault_id => 'work'),
+        trimmed => $server->pair($name, $password, vault_id => " \twork\r\n "),
+        WORK    => $server->pair($name, $password, vault_id => 'WORK'),
+        user_id => $server->pair($name, $password, vault_id => "$user_id"),
+        infix   => $server->pair($name, $password, vault_id => "my legacy:$user_id"),
     );
     $server->push($token{none}, Verstak::Server::op(op_id => 'in-the-default-vault'));
     $server->push($token{work}, Verstak::Server::op(op_id => 'in-work'));
-    my %seen = map { $_ => join ' ', map { $_->{op_id} } $server->pull_all($token{$_}) } keys %token;
+    my %seen = map {
+        $_ => join ' ', map { $_->{op_id} } $server->pull_all($token{$_})
+    } keys %token;
     is $seen{$_}, 'in-the-default-vault', "vault_id $_ is the default vault" for qw(none none2 blank empty null);
     is $seen{$_}, 'in-work',              "vault_id $_ is the vault work"    for qw(work trimmed);
     is $seen{$_}, '',                     "vault_id $_ is another vault"     for qw(WORK user_id infix);
@@ -180,18 +186,16 @@ subtest 'blocked' => sub {
     is $server->admin(POST => "/admin/api/users/$id/block")->json->{blocked}, 1, 'blocked';
     is_error(pair(login => $blocked), 403, 'forbidden', 'pair with the right password', 'account blocked');
     is_error(pair(login => $blocked, password => 'wrong password'), 401, 'unauthorized', 'pair with a wrong one');
-    is_error(
-        $server->request(POST => '/api/auth/test', json => { username => $blocked, password => $password }),
-        403, 'forbidden', 'auth/test', 'account blocked'
-    );
+    is_error($server->request(POST => '/api/auth/test', json => { username => $blocked, password => $password }),
+        403, 'forbidden', 'auth/test', 'account blocked');
     is_error($_->[1], 403, 'forbidden', "$_->[0] with a blocked user's device", 'account blocked')
-        for [ me   => me($token) ], [ push => $server->push_response($token, []) ],
-        [ pull => $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 }) ],
+        for [ me => me($token) ], [ push => $server->push_response($token, []) ],
+        [ pull   => $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 }) ],
         [ upload => $server->upload_response($token, 'x') ],
-        [ download => $server->request(GET => '/api/v1/blobs/' . 'a' x 64, token => $token) ],
+        [ download         => $server->request(GET  => '/api/v1/blobs/' . 'a' x 64,  token => $token) ],
         [ 'revoke-current' => $server->request(POST => '/api/client/revoke-current', token => $token) ];
     is $server->admin(POST => "/admin/api/users/$id/block")->json->{blocked}, 0, 'unblocked';
-    is_json_answer(me($token),            'the token is good again');
+    is_json_answer(me($token),              'the token is good again');
     is_json_answer(pair(login => $blocked), 'pairing, too');
 };
 
@@ -200,10 +204,8 @@ subtest 'not confirmed' => sub {
     $server->dbh->do('UPDATE users SET confirmed_at = NULL WHERE name = ?', undef, $fresh);
     is_error(pair(login => $fresh), 403, 'forbidden', 'pair with the right password', 'email not confirmed');
     is_error(pair(login => $fresh, password => 'wrong password'), 401, 'unauthorized', 'pair with a wrong one');
-    is_error(
-        $server->request(POST => '/api/auth/test', json => { username => $fresh, password => $password }),
-        403, 'forbidden', 'auth/test', 'email not confirmed'
-    );
+    is_error($server->request(POST => '/api/auth/test', json => { username => $fresh, password => $password }),
+        403, 'forbidden', 'auth/test', 'email not confirmed');
 };
 
 subtest 'auth/test' => sub {
@@ -226,12 +228,15 @@ subtest 'auth/test' => sub {
 subtest 'tokens that are none' => sub {
     my $token   = $server->pair($name, $password);
     my $request = sub ($authorization, %option) {
-        $server->request(GET => $option{path} // '/api/client/me',
-            headers => [ defined $authorization ? (Authorization => $authorization) : (), @{ $option{headers} // [] } ]);
+        $server->request(
+            GET     => $option{path} // '/api/client/me',
+            headers => [ defined $authorization ? (Authorization => $authorization) : (), @{ $option{headers} // [] } ]
+        );
     };
     is_error($request->($_), 401, 'unauthorized', 'Authorization: ' . ($_ // 'none'))
         for undef, '', 'Bearer', 'Bearer ', $token, "Basic $token", 'Bearer ' . 'a' x 64, 'Bearer ' . uc $token,
-        "Bearer $token$token", 'Bearer ' . substr($token, 1), "Bearer ${token}0", "Bearer $token x", "Bearer \"$token\"",
+        "Bearer $token$token", 'Bearer ' . substr($token, 1), "Bearer ${token}0", "Bearer $token x",
+        "Bearer \"$token\"",
         "Bearer $token, Bearer $token", 'Bearer ' . 'g' x 64, 'Bearer ' . 'x' x 4000;
     is_error($request->(undef, path => "/api/client/me?$_=$token"), 401, 'unauthorized', "token as $_ in the URL")
         for qw(token access_token device_token);
@@ -246,25 +251,31 @@ subtest 'revoke-current' => sub {
     for my $body ([ 'no body' => () ], [ 'an empty body' => (body => '') ], [ 'an object' => (json => {}) ]) {
         my ($what, @body) = @$body;
         my $token = $server->pair($name, $password);
-        my $answer = is_json_answer($server->request(POST => '/api/client/revoke-current', token => $token, @body), $what);
+        my $answer =
+            is_json_answer($server->request(POST => '/api/client/revoke-current', token => $token, @body), $what);
         is_deeply $answer, { status => 'revoked' }, "$what: revoked";
         is_error($_->[1], 401, 'unauthorized', "$what: then $_->[0]", 'device revoked')
             for [ me => me($token) ], [ push => $server->push_response($token, [ Verstak::Server::op() ]) ],
             [ pull => $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 }) ],
-            [ upload => $server->upload_response($token, 'x') ],
-            [ download => $server->request(GET => '/api/v1/blobs/' . 'a' x 64, token => $token) ],
+            [ upload           => $server->upload_response($token, 'x') ],
+            [ download         => $server->request(GET  => '/api/v1/blobs/' . 'a' x 64,  token => $token) ],
             [ 'revoke-current' => $server->request(POST => '/api/client/revoke-current', token => $token) ],
-            [ 'revoke-device' => $server->request(POST => '/api/client/revoke-device', token => $token,
-                json => { device_id => 'dev_x', password => $password }) ];
+            [
+            'revoke-device' => $server->request(
+                POST  => '/api/client/revoke-device',
+                token => $token,
+                json  => { device_id => 'dev_x', password => $password }
+            )
+            ];
     }
 };
 
 subtest 'revoke-device' => sub {
-    my $here  = $server->pair_device($name, $password);
-    my $there = $server->pair_device($name, $password, vault_id => 'elsewhere');
+    my $here       = $server->pair_device($name, $password);
+    my $there      = $server->pair_device($name, $password, vault_id => 'elsewhere');
     my ($stranger) = $server->create_user;
-    my $foreign = $server->pair_device($stranger, $password);
-    my $revoke  = sub (%field) {
+    my $foreign    = $server->pair_device($stranger, $password);
+    my $revoke     = sub (%field) {
         $server->request(
             POST  => '/api/client/revoke-device',
             token => $here->{device_token},
@@ -272,7 +283,7 @@ subtest 'revoke-device' => sub {
         );
     };
     is_error($revoke->(password => 'wrong password'), 403, 'forbidden', 'wrong password');
-    my $none = $revoke->(device_id => 'dev_' . '0' x 24);
+    my $none    = $revoke->(device_id => 'dev_' . '0' x 24);
     my $someone = $revoke->(device_id => $foreign->{device_id});
     is_error($none,    404, 'not_found', 'no such device');
     is_error($someone, 404, 'not_found', "somebody else's device");
@@ -282,7 +293,7 @@ subtest 'revoke-device' => sub {
     is_error($revoke->(password => $_->[0]), 400, 'invalid_request', "password $_->[1]")
         for [ undef, 'null' ], [ 7, 'number' ];
     is_error($revoke->(device_id => $_), 404, 'not_found', "device_id '$_'") for 'x', "dev_'", 'dev_%', '../x';
-    is_json_answer(me($there->{device_token}), 'nothing is revoked so far');
+    is_json_answer(me($there->{device_token}),   'nothing is revoked so far');
     is_json_answer(me($foreign->{device_token}), 'nor the stranger\'s device');
 
     is_deeply is_json_answer($revoke->(), 'revoke-device'), { status => 'revoked' }, 'revoked';

@@ -4,7 +4,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
-use JSON::PP ();
+use JSON::PP    ();
 use Test::More;
 use Verstak::Contract;
 use Verstak::HTTP qw(encode_json);
@@ -37,7 +37,7 @@ subtest 'operations are stored in order' => sub {
     my $answer = is_json_answer($server->push_response($token, \@batch), 'push');
     has_types($answer, { accepted => 'array', count => 'number', conflicts => 'array' }, 'its fields');
     is_deeply $answer->{accepted},  [ map { $_->{op_id} } @batch ], 'accepted in the order of the push';
-    is_deeply $answer->{conflicts}, [], 'conflicts is an empty array';
+    is_deeply $answer->{conflicts}, [],                             'conflicts is an empty array';
     is $answer->{count}, 5, 'count';
     my @got = $server->pull_all($token);
     is_deeply [ map { $_->{op_id} } @got ],           $answer->{accepted}, 'stored in this order';
@@ -49,18 +49,23 @@ subtest 'operations are stored in order' => sub {
 subtest 'texts come back byte for byte' => sub {
     my $token = vault();
     my @text  = (
-        ' blank at both ends ', "tab\tline\nreturn\r", 'ünïcödé Кириллица 漢字 💾 e' . "\x{301}", "\x{fffe}\x{ffff}\x{10ffff}",
-        "\x{2028}\x{7f}\x{1}\x{1f}", q(quote " back \\ slash / ' $$ %s {} <>&), '\u0041 \n', "\x{feff}bom",
+        ' blank at both ends ',                 "tab\tline\nreturn\r",
+        'ünïcödé Кириллица 漢字 💾 e' . "\x{301}", "\x{fffe}\x{ffff}\x{10ffff}",
+        "\x{2028}\x{7f}\x{1}\x{1f}",            q(quote " back \\ slash / ' $$ %s {} <>&),
+        '\u0041 \n',                            "\x{feff}bom",
     );
-    my @batch = map { op(entity_type => 'note', entity_id => $_, payload_json => encode_text({ t => $_ }), created_at => $_) }
+    my @batch =
+        map { op(entity_type => 'note', entity_id => $_, payload_json => encode_text({ t => $_ }), created_at => $_) }
         @text;
     $_->{op_id} .= " $text[0]$text[2]" for @batch[ 0, 1 ];
     $batch[1]{op_type}     = "ä\t";
     $batch[1]{entity_type} = "\x{1f4be} type ";
     is_json_answer($server->push_response($token, \@batch), 'push');
     my @got = $server->pull_all($token);
+
     for my $i (0 .. $#batch) {
-        is $got[$i]{$_}, $batch[$i]{$_}, "$_ of operation $i" for qw(op_id entity_type entity_id op_type payload_json created_at);
+        is $got[$i]{$_}, $batch[$i]{$_}, "$_ of operation $i"
+            for qw(op_id entity_type entity_id op_type payload_json created_at);
     }
 };
 
@@ -77,20 +82,32 @@ sub encode_text ($value) {
 subtest 'payloads' => sub {
     my $token = vault();
     my @good  = (
-        '', '{}', '[]', 'null', 'true', '0', '-1.5e+300', '"x"', " {\"a\" : 1}\n", '{"a":1,"a":2}', '1e400', '-0',
-        '12345678901234567890123456789', '"\\ud800"', '"\\u0000"', '{"\\u0000":"\\ud83d\\udcbe"}', '"\\/"', '"ж💾"',
-        '[' x 100 . ']' x 100, '{"a":' x 50 . '1' . '}' x 50, '{"blob":null}', '{"blob":"not a file"}', '{"dataBase64":"AA=="}',
+        '',                              '{}',
+        '[]',                            'null',
+        'true',                          '0',
+        '-1.5e+300',                     '"x"',
+        " {\"a\" : 1}\n",                '{"a":1,"a":2}',
+        '1e400',                         '-0',
+        '12345678901234567890123456789', '"\\ud800"',
+        '"\\u0000"',                     '{"\\u0000":"\\ud83d\\udcbe"}',
+        '"\\/"',                         '"ж💾"',
+        '[' x 100 . ']' x 100,           '{"a":' x 50 . '1' . '}' x 50,
+        '{"blob":null}',                 '{"blob":"not a file"}',
+        '{"dataBase64":"AA=="}',
     );
     my @batch = map { op(payload_json => $_) } @good;
     is_json_answer($server->push_response($token, \@batch), 'push');
     my @got = $server->pull_all($token);
     is $got[$_]{payload_json}, $good[$_], 'payload ' . show($good[$_]) . ' is kept' for 0 .. $#good;
     for my $bad (
-        '{',        'nope',    '{"a":1} x', '{} {}',    '[1,]',      '{"a":}', "{'a':1}", '{a:1}', 'NaN', 'Infinity',
-        '01',       '1.',      '.5',        '+1',       '"\\x41"',   '"\\u12"', "\"\t\"", ' ',     "\n",  '{"a":1,}',
-        '/**/1',    'True',    '"abc',      '[',        ']',         '-',      '1e',      "\x{feff}{}", '"a" // b', '0x10',
-    ) {
-        is_error($server->push_response($token, [ op(payload_json => $bad) ]), 400, 'invalid_payload', 'payload ' . show($bad));
+        '{',      'nope',     '{"a":1} x', '{} {}',      '[1,]',     '{"a":}', "{'a':1}", '{a:1}',
+        'NaN',    'Infinity', '01',        '1.',         '.5',       '+1',     '"\\x41"', '"\\u12"',
+        "\"\t\"", ' ',        "\n",        '{"a":1,}',   '/**/1',    'True',   '"abc',    '[',
+        ']',      '-',        '1e',        "\x{feff}{}", '"a" // b', '0x10',
+        )
+    {
+        is_error($server->push_response($token, [ op(payload_json => $bad) ]),
+            400, 'invalid_payload', 'payload ' . show($bad));
     }
     is scalar @{ stored($token) }, scalar @good, 'nothing of these is stored';
 };
@@ -103,18 +120,22 @@ subtest 'limits' => sub {
     my %limit = (op_id => 128, entity_type => 64, entity_id => 4096, op_type => 64);
     for my $field (sort keys %limit) {
         is_json_answer($push->($field => 'x' x $limit{$field}), "$field of $limit{$field} bytes");
-        is_json_answer($push->($field => 'ж' x ($limit{$field} / 2)), "$field of $limit{$field} bytes in two-byte letters");
+        is_json_answer($push->($field => 'ж' x ($limit{$field} / 2)),
+            "$field of $limit{$field} bytes in two-byte letters");
         is_error($push->($field => 'x' x ($limit{$field} + 1)), 400, 'field_too_long', "$field of one byte more");
-        is_error($push->($field => 'x' . 'ж' x ($limit{$field} / 2)), 400, 'field_too_long',
-            "$field of one byte more, in letters");
+        is_error($push->($field => 'x' . 'ж' x ($limit{$field} / 2)),
+            400, 'field_too_long', "$field of one byte more, in letters");
     }
-    is_json_answer($server->push_response($token, [ op() ], idempotency_key => 'k' x 128), 'idempotency_key of 128 bytes');
-    is_error($server->push_response($token, [ op() ], idempotency_key => 'k' x 129), 400, 'field_too_long', 'of 129 bytes');
+    is_json_answer($server->push_response($token, [ op() ], idempotency_key => 'k' x 128),
+        'idempotency_key of 128 bytes');
+    is_error($server->push_response($token, [ op() ], idempotency_key => 'k' x 129),
+        400, 'field_too_long', 'of 129 bytes');
 
     my $quoted = sub ($length) { '"' . 'p' x ($length - 2) . '"' };
     is_json_answer($push->(payload_json => $quoted->(256 * 1024)), 'payload of 256 KiB');
     is_error($push->(payload_json => $quoted->(256 * 1024 + 1)), 413, 'payload_too_large', 'payload of one byte more');
-    is_json_answer($push->(payload_json => '"' . '\\n' x (128 * 1024 - 1) . '"'), 'payload of 256 KiB that JSON writes longer');
+    is_json_answer($push->(payload_json => '"' . '\\n' x (128 * 1024 - 1) . '"'),
+        'payload of 256 KiB that JSON writes longer');
 
     my $fill = sub ($size) {
         my $bare = encode_json({ ops => [ my $op = op() ], pad => '' });
@@ -134,14 +155,18 @@ subtest 'limits' => sub {
 subtest 'limits are configurable' => sub {
     my $small = Verstak::Server->new(
         config => {
-            'limits.push_operations' => 3, 'limits.push_body' => '4KiB', 'limits.push_payload' => 100, 'server.workers' => 1
+            'limits.push_operations' => 3,
+            'limits.push_body'       => '4KiB',
+            'limits.push_payload'    => 100,
+            'server.workers'         => 1
         }
     );
     my $token = $small->new_device;
     is_json_answer($small->push_response($token, [ map { op() } 1 .. 3 ]), '3 operations');
     is_error($small->push_response($token, [ map { op() } 1 .. 4 ]), 413, 'too_many_operations', '4 operations');
     is_json_answer($small->push_response($token, [ op(payload_json => '"' . 'x' x 98 . '"') ]), 'payload of 100 bytes');
-    is_error($small->push_response($token, [ op(payload_json => '"' . 'x' x 99 . '"') ]), 413, 'payload_too_large', '101');
+    is_error($small->push_response($token, [ op(payload_json => '"' . 'x' x 99 . '"') ]),
+        413, 'payload_too_large', '101');
     is_error($small->push_response($token, [], pad => 'x' x 4096), 413, 'request_too_large', 'a body over 4 KiB');
 };
 
@@ -156,7 +181,7 @@ subtest 'operations that are none' => sub {
         is_error($server->push_response($token, [$op]), 400, 'invalid_operation', "no $field");
     }
     for my $field (qw(client_sequence last_seen_server_seq)) {
-        is_error($push->($field => -1), 400, 'invalid_operation', "$field -1");
+        is_error($push->($field => -1),                   400, 'invalid_operation', "$field -1");
         is_error($push->($field => -9223372036854775807), 400, 'invalid_operation', "$field very negative");
         is_json_answer($push->($field => $_), "$field $_") for 0, 9223372036854775807;
         is_json_answer($push->($field => undef), "$field null");
@@ -167,15 +192,20 @@ subtest 'operations that are none' => sub {
     my ($got) = grep { $_->{op_id} eq $optional->{op_id} } $server->pull_all($token);
     is $got->{payload_json}, '', 'an absent payload_json is empty';
     is $got->{created_at},   '', 'an absent created_at is empty';
-    is_json_answer($push->(payload_json => undef, created_at => undef, unknown => { a => 1 }), 'null and unknown fields');
+    is_json_answer($push->(payload_json => undef, created_at => undef, unknown => { a => 1 }),
+        'null and unknown fields');
 };
 
 subtest 'wrong types' => sub {
     my $token = vault();
     my %wrong = (
-        op_id       => [ '1', '[]', '{}', 'true', '1.5' ], entity_type => [ '1', '[]' ], entity_id => [ '{}', 'false' ],
-        op_type     => [ '0', '["a"]' ],                 payload_json => [ '{}', '1', '[]', 'true' ], created_at => [ '0', '{}' ],
-        client_sequence      => [ '"1"', '1.5', '[]', 'true', '9223372036854775808', '1e30', '-1e400', '{}' ],
+        op_id                => [ '1',   '[]', '{}', 'true', '1.5' ],
+        entity_type          => [ '1',   '[]' ],
+        entity_id            => [ '{}',  'false' ],
+        op_type              => [ '0',   '["a"]' ],
+        payload_json         => [ '{}',  '1', '[]', 'true' ],
+        created_at           => [ '0',   '{}' ],
+        client_sequence      => [ '"1"', '1.5', '[]', 'true',  '9223372036854775808', '1e30', '-1e400', '{}' ],
         last_seen_server_seq => [ '"1"', '0.1', '{}', 'false', '18446744073709551616' ],
     );
     for my $field (sort keys %wrong) {
@@ -185,7 +215,8 @@ subtest 'wrong types' => sub {
             my $body = encode_json({ ops => [$op] }) =~ s/\]\}\z/]}/r;
             $body =~ s/"ops":\[\{/"ops":[{"$field":$value,/;
             my $response = push_raw($token, $body);
-            ok $response->status == 400 && $response->code =~ /\Ainvalid_(?:request|operation|json)\z/, "$field $value: 400"
+            ok $response->status == 400 && $response->code =~ /\Ainvalid_(?:request|operation|json)\z/,
+                "$field $value: 400"
                 or diag $response->describe;
         }
     }
@@ -194,8 +225,8 @@ subtest 'wrong types' => sub {
         ok $response->status == 400 && $response->code =~ /\Ainvalid_(?:request|operation)\z/, "ops $ops: 400"
             or diag $response->describe;
     }
-    is_error(push_raw($token, encode_json({ ops => [ op() ], idempotency_key => 5 })), 400, 'invalid_request',
-        'idempotency_key as number');
+    is_error(push_raw($token, encode_json({ ops => [ op() ], idempotency_key => 5 })),
+        400, 'invalid_request', 'idempotency_key as number');
     is_json_answer(push_raw($token, encode_json({ ops => [ op() ], idempotency_key => undef, device_id => undef })),
         'null idempotency_key and device_id');
     is scalar @{ stored($token) }, 1, 'only the good one is stored';
@@ -209,18 +240,20 @@ subtest 'all or none' => sub {
         field_too_long          => [ 400, op(op_id        => 'x' x 129) ],
         invalid_payload         => [ 400, op(payload_json => '{') ],
         payload_too_large       => [ 413, op(payload_json => '"' . 'x' x (256 * 1024) . '"') ],
-        inline_binary_forbidden => [ 400, op(entity_type => 'file', payload_json => '{"dataBase64":""}') ],
+        inline_binary_forbidden => [ 400, op(entity_type  => 'file', payload_json => '{"dataBase64":""}') ],
         blob_not_owned          =>
             [ 400, op(entity_type => 'file', payload_json => '{"blob":{"sha256":"' . 'a' x 64 . '","size":1}}') ],
     );
     for my $code (sort keys %bad) {
         my ($status, $op) = @{ $bad{$code} };
-        is_error($server->push_response($token, [ @good, $op ], idempotency_key => 'the key'), $status, $code, 'a bad last operation');
+        is_error($server->push_response($token, [ @good, $op ], idempotency_key => 'the key'),
+            $status, $code, 'a bad last operation');
         is_error($server->push_response($token, [ $op, @good ]), $status, $code, 'a bad first operation');
     }
     is_deeply stored($token), [], 'nothing is stored';
     is $server->pull($token)->{server_sequence}, 0, 'and no sequence number used up';
-    is_json_answer($server->push_response($token, \@good, idempotency_key => 'the key'), 'a refused push did not take its key');
+    is_json_answer($server->push_response($token, \@good, idempotency_key => 'the key'),
+        'a refused push did not take its key');
     is scalar @{ stored($token) }, 3, 'the good ones are stored now';
 };
 
@@ -228,7 +261,7 @@ subtest 'the blob rule' => sub {
     my ($token, $other_device) = vault(2);
     my $elsewhere = vault();
     my $bytes     = 'the bytes of a file';
-    my $blob      = $server->upload($token, $bytes);
+    my $blob      = $server->upload($token,     $bytes);
     my $foreign   = $server->upload($elsewhere, 'bytes of another vault');
     my $file      = sub ($payload, %field) {
         $server->push_response($token, [ op(entity_type => 'file', payload_json => $payload, %field) ]);
@@ -236,20 +269,26 @@ subtest 'the blob rule' => sub {
     my $reference = sub ($sha256, $size) { encode_json({ blob => { sha256 => $sha256, size => $size } }) };
 
     is_json_answer($file->($reference->($blob->{sha256}, $blob->{size})), 'a blob of this vault');
-    is_json_answer($server->push_response($other_device,
-            [ op(entity_type => 'file', payload_json => $reference->($blob->{sha256}, $blob->{size})) ]),
-        'from another device of the vault');
+    is_json_answer(
+        $server->push_response(
+            $other_device, [ op(entity_type => 'file', payload_json => $reference->($blob->{sha256}, $blob->{size})) ]
+        ),
+        'from another device of the vault'
+    );
     is_json_answer($file->($_), "payload '$_' names no blob")
-        for '', '{}', '[]', '"dataBase64"', '1', 'null', '{"text":"x"}', '[{"dataBase64":"x"}]', '{"Blob":1}', '{"x":{"y":1}}';
+        for '', '{}', '[]', '"dataBase64"', '1', 'null', '{"text":"x"}', '[{"dataBase64":"x"}]', '{"Blob":1}',
+        '{"x":{"y":1}}';
 
     is_error($file->($_), 400, 'inline_binary_forbidden', $_)
         for '{"dataBase64":"AAAA"}', '{"dataBase64":""}', '{"dataBase64":{}}', '{"a":1,"dataBase64":"x","b":2}',
-        ' { "dataBase64" : "x" } ', '{"data\\u0042ase64":"x"}', '{"\\u0064ataBase64":"x"}', '{"dataBase64":"x","dataBase64":"y"}',
+        ' { "dataBase64" : "x" } ', '{"data\\u0042ase64":"x"}', '{"\\u0064ataBase64":"x"}',
+        '{"dataBase64":"x","dataBase64":"y"}',
         '{"dataBase64":"x","blob":{"sha256":"' . $blob->{sha256} . '","size":' . $blob->{size} . '}}';
 
     my $unknown = sha256_hex('never uploaded');
-    is_error($file->($reference->($unknown, 5)), 400, 'blob_not_owned', 'a blob that nobody uploaded');
-    is_error($file->($reference->($foreign->{sha256}, $foreign->{size})), 400, 'blob_not_owned', "another vault's blob");
+    is_error($file->($reference->($unknown,           5)), 400, 'blob_not_owned', 'a blob that nobody uploaded');
+    is_error($file->($reference->($foreign->{sha256}, $foreign->{size})), 400, 'blob_not_owned',
+        "another vault's blob");
     is_error($file->($reference->($blob->{sha256}, $blob->{size} + 1)), 400, 'invalid_blob_reference', 'another size');
     is_error($file->($reference->($blob->{sha256}, $_)), 400, 'invalid_blob_reference', "size " . encode_json($_))
         for undef, -1, "$blob->{size}", 1.5, [], {}, JSON::PP::true;
@@ -262,7 +301,8 @@ subtest 'the blob rule' => sub {
     my $both = qq({"blob":{"sha256":"$unknown","size":5},"blob":{"sha256":"$blob->{sha256}","size":$blob->{size}}});
     my $htob = qq({"blob":{"sha256":"$blob->{sha256}","size":$blob->{size}},"blob":{"sha256":"$unknown","size":5}});
     is $file->($_)->status, 400, "a repeated member does not get around the rule: $_" for $both, $htob;
-    is_json_answer($server->push_response($token, [ op(entity_type => $_, payload_json => '{"dataBase64":"x","blob":{}}') ]),
+    is_json_answer(
+        $server->push_response($token, [ op(entity_type => $_, payload_json => '{"dataBase64":"x","blob":{}}') ]),
         "the rule is not for entity_type '$_'")
         for 'note', 'File', 'files', ' file';
 };
@@ -279,7 +319,8 @@ subtest 'a repeated operation' => sub {
     is $answer->{count}, 2, 'count';
     is_deeply $server->push($other, $second)->{accepted}, [ $second->{op_id} ], 'by another device of the vault, too';
     my @got = $server->pull_all($token);
-    is_deeply [ map { $_->{op_id} } @got ], [ map { $_->{op_id} } $first, $second, $new ], 'stored once, in the first order';
+    is_deeply [ map { $_->{op_id} } @got ], [ map { $_->{op_id} } $first, $second, $new ],
+        'stored once, in the first order';
     is_deeply [ map { $_->{server_sequence} } @got ], [ 1, 2, 3 ], 'gapless, first numbers kept';
     is $got[0]{payload_json}, '"first"', 'with the first content';
 
@@ -288,7 +329,7 @@ subtest 'a repeated operation' => sub {
     is_deeply $answer->{accepted}, [ $twice->{op_id}, $after->{op_id} ], 'twice in one push: named once';
     is $answer->{count}, 2, 'counted once';
     @got = $server->pull_all($token, 3);
-    is_deeply [ map {"$_->{server_sequence} $_->{op_id} $_->{payload_json}"} @got ],
+    is_deeply [ map { "$_->{server_sequence} $_->{op_id} $_->{payload_json}" } @got ],
         [ "4 $twice->{op_id} \"one\"", "5 $after->{op_id} " ], 'stored once, gapless';
     my $case = op(op_id => 'Op');
     $server->push($token, $case, { %$case, op_id => 'op' }, { %$case, op_id => 'op ' }, { %$case, op_id => ' op' });
@@ -298,20 +339,22 @@ subtest 'a repeated operation' => sub {
 subtest 'idempotency keys' => sub {
     my ($token, $other) = vault(2);
     my $elsewhere = vault();
-    my $push = sub ($key, @op) { $server->push_response($token, \@op, idempotency_key => $key) };
-    my $first = $push->('key', my @batch = (op(), op()));
+    my $push      = sub ($key, @op) { $server->push_response($token, \@op, idempotency_key => $key) };
+    my $first     = $push->('key', my @batch = (op(), op()));
     is_json_answer($first, 'first');
     my $again = $push->('key', @batch);
-    is $again->body, $first->body, 'the same push again gets the same answer, byte for byte';
+    is $again->body,               $first->body, 'the same push again gets the same answer, byte for byte';
     is $push->('key', op())->body, $first->body, 'another push with the key, too';
-    is $server->push_response($other, [ op() ], idempotency_key => 'key')->body, $first->body, 'from another device, too';
+    is $server->push_response($other, [ op() ], idempotency_key => 'key')->body, $first->body,
+        'from another device, too';
     is scalar @{ stored($token) }, 2, 'nothing more is stored';
     my $new = op();
     is_deeply $server->push_response($elsewhere, [$new], idempotency_key => 'key')->json->{accepted}, [ $new->{op_id} ],
         'the key belongs to its vault';
-    is_deeply $push->('KEY',  $new)->json->{accepted}, [ $new->{op_id} ], 'a key differs by case';
+    is_deeply $push->('KEY', $new)->json->{accepted}, [ $new->{op_id} ], 'a key differs by case';
     my $blank = op();
     is_deeply $push->('key ', $blank)->json->{accepted}, [ $blank->{op_id} ], 'and by a blank';
+
     for my $none ('', undef) {
         my $what = defined $none ? 'an empty key' : 'a null key';
         for my $op (op(), op()) {
@@ -327,11 +370,14 @@ subtest 'one key from many at once' => sub {
     my @connection = map { $server->connect } 1 .. 12;
     my @op         = map { op() } @connection;
     for my $i (0 .. $#connection) {
-        $connection[$i]->send_request(POST => '/api/v1/sync/push', token => $i % 2 ? $token : $other,
-            json => { ops => [ $op[$i] ], idempotency_key => 'one' });
+        $connection[$i]->send_request(
+            POST  => '/api/v1/sync/push',
+            token => $i % 2 ? $token : $other,
+            json  => { ops => [ $op[$i] ], idempotency_key => 'one' }
+        );
     }
     my %body = map { my $r = $_->response; ($r->status . ' ' . $r->body => 1) } @connection;
-    is scalar keys %body, 1, 'all get the one answer' or diag explain [ keys %body ];
+    is scalar keys %body,          1, 'all get the one answer' or diag explain [ keys %body ];
     is scalar @{ stored($token) }, 1, 'and one is stored';
 };
 
@@ -340,17 +386,20 @@ subtest 'one operation from many at once' => sub {
     my @connection = map { $server->connect } 1 .. 12;
     my @shared     = map { op() } 1 .. 5;
     for my $i (0 .. $#connection) {
-        $connection[$i]->send_request(POST => '/api/v1/sync/push', token => $i % 2 ? $token : $other,
-            json => { ops => [ $i % 3 ? @shared : reverse @shared ] });
+        $connection[$i]->send_request(
+            POST  => '/api/v1/sync/push',
+            token => $i % 2 ? $token : $other,
+            json  => { ops => [ $i % 3 ? @shared : reverse @shared ] }
+        );
     }
     for my $connection (@connection) {
         my $response = $connection->response;
-        is $response->status, 200, 'accepted' or diag $response->describe;
-        is $response->json->{count}, 5, 'all five';
+        is $response->status,        200, 'accepted' or diag $response->describe;
+        is $response->json->{count}, 5,   'all five';
     }
     my @got = $server->pull_all($token);
-    is_deeply [ sort map { $_->{op_id} } @got ], [ sort map { $_->{op_id} } @shared ], 'each stored once';
-    is_deeply [ map { $_->{server_sequence} } @got ], [ 1 .. 5 ], 'gapless';
+    is_deeply [ sort map { $_->{op_id} } @got ],      [ sort map { $_->{op_id} } @shared ], 'each stored once';
+    is_deeply [ map { $_->{server_sequence} } @got ], [ 1 .. 5 ],                           'gapless';
 };
 
 subtest 'conflicts' => sub {
@@ -359,32 +408,45 @@ subtest 'conflicts' => sub {
     my $push  = sub ($device, @op) { $server->push($device->{device_token}, @op) };
     my $entry = sub ($device, $sequence, $op) {
         +{
-            op_id           => $op->{op_id},  device_id   => $device->{device_id}, op_type   => $op->{op_type},
-            server_sequence => $sequence,     entity_type => $op->{entity_type},   entity_id => $op->{entity_id},
+            op_id           => $op->{op_id},
+            device_id       => $device->{device_id},
+            op_type         => $op->{op_type},
+            server_sequence => $sequence,
+            entity_type     => $op->{entity_type},
+            entity_id       => $op->{entity_id},
         };
     };
     my @op = (
-        op(entity_id => 'x'), op(entity_id => 'x', op_type => 'delete'), op(entity_id => 'y'),
-        op(entity_id => 'x', entity_type => 'folder'), op(entity_id => 'x', op_type => 'rename'),
+        op(entity_id => 'x'),
+        op(entity_id => 'x', op_type => 'delete'),
+        op(entity_id => 'y'),
+        op(entity_id => 'x', entity_type => 'folder'),
+        op(entity_id => 'x', op_type     => 'rename'),
     );
-    $push->($a, @op);                                                # 1 to 5
-    $push->($c, my $by_c = op(entity_id => 'x'));                    # 6
-    $push->($b, my $own  = op(entity_id => 'x'));                    # 7
+    $push->($a, @op);                                # 1 to 5
+    $push->($c, my $by_c = op(entity_id => 'x'));    # 6
+    $push->($b, my $own  = op(entity_id => 'x'));    # 7
     my $at = sub ($entity_id, $seen, %field) {
         $push->($b, op(entity_id => $entity_id, last_seen_server_seq => $seen, %field))->{conflicts};
     };
     is_deeply $at->('x', 0), [], 'none with last_seen_server_seq 0';
     is_deeply $at->('x', 1), [ $entry->($a, 5, $op[4]), $entry->($c, 6, $by_c) ],
         'of other devices, greater, not deleted, this entity, in sequence order';
-    is_deeply $at->('x', 5), [ $entry->($c, 6, $by_c) ], 'only greater ones';
-    is_deeply $at->('x', 6), [], 'none newer but its own';
-    is_deeply $at->('x', 1_000_000), [], 'none beyond the end';
+    is_deeply $at->('x', 5),                          [ $entry->($c, 6, $by_c) ],  'only greater ones';
+    is_deeply $at->('x', 6),                          [],                          'none newer but its own';
+    is_deeply $at->('x', 1_000_000),                  [],                          'none beyond the end';
     is_deeply $at->('x', 1, entity_type => 'folder'), [ $entry->($a, 4, $op[3]) ], 'entity_type counts';
-    is_deeply $at->('y', 1), [ $entry->($a, 3, $op[2]) ], 'entity_id counts';
-    is_deeply $at->('Y', 1), [], 'and its case';
-    is_deeply $at->('x', 1, op_type => 'delete'), [ $entry->($a, 5, $op[4]), $entry->($c, 6, $by_c) ], 'a delete sees them, too';
-    has_types($at->('y', 1)->[0], { server_sequence => 'number', op_id => 'string', device_id => 'string' }, 'the types');
-    my $two = $push->($b, op(entity_id => 'y', last_seen_server_seq => 1), op(entity_id => 'x', last_seen_server_seq => 5));
+    is_deeply $at->('y', 1),                          [ $entry->($a, 3, $op[2]) ], 'entity_id counts';
+    is_deeply $at->('Y', 1),                          [],                          'and its case';
+    is_deeply $at->('x', 1, op_type => 'delete'), [ $entry->($a, 5, $op[4]), $entry->($c, 6, $by_c) ],
+        'a delete sees them, too';
+    has_types(
+        $at->('y', 1)->[0],
+        { server_sequence => 'number', op_id => 'string', device_id => 'string' },
+        'the types'
+    );
+    my $two =
+        $push->($b, op(entity_id => 'y', last_seen_server_seq => 1), op(entity_id => 'x', last_seen_server_seq => 5));
     is_deeply $two->{conflicts}, [ $entry->($a, 3, $op[2]), $entry->($c, 6, $by_c) ],
         'several operations of one push, in sequence order';
     is $two->{count}, 2, 'they are stored all the same';
@@ -395,13 +457,13 @@ subtest 'conflicts' => sub {
     my $long = 'ж' x 2048;
     $push->($a, my $long_op = op(entity_id => $long));
     is_deeply [ map { $_->{op_id} } @{ $at->($long, 1) } ], [ $long_op->{op_id} ], 'an entity_id of 4096 bytes';
-    is_deeply $at->(substr($long, 1), 1), [], 'not one that differs at the end';
+    is_deeply $at->(substr($long, 1), 1),                   [],                    'not one that differs at the end';
 };
 
 subtest 'conflicts are bounded' => sub {
     my ($a, $b) = vault(2);
-    $server->push($a, map { op(entity_id => 'busy') } 1 .. 100) for 1 .. 11;                         # 1 to 1100
-    $server->push($a, map { op(entity_id => 'also') } 1 .. 100) for 1, 2;                            # 1101 to 1300
+    $server->push($a, map { op(entity_id => 'busy') } 1 .. 100) for 1 .. 11;    # 1 to 1100
+    $server->push($a, map { op(entity_id => 'also') } 1 .. 100) for 1, 2;       # 1101 to 1300
     my $conflicts = $server->push($b, op(entity_id => 'busy', last_seen_server_seq => 1))->{conflicts};
     is scalar @$conflicts, 1000, '1000 at most';
     is_deeply [ map { $_->{server_sequence} } @$conflicts ], [ 101 .. 1100 ], 'the newest, in sequence order';
@@ -414,8 +476,11 @@ subtest 'the scope comes from the token' => sub {
     my $there = $server->pair_device($name, $password, vault_id => 'scope b');
     is_json_answer(
         $server->push_response(
-            $here->{device_token}, [ op(device_id => $there->{device_id}, vault_id => 'scope b', server_sequence => 99) ],
-            device_id => $there->{device_id}, vault_id => 'scope b', user_id => 1
+            $here->{device_token},
+            [ op(device_id => $there->{device_id}, vault_id => 'scope b', server_sequence => 99) ],
+            device_id => $there->{device_id},
+            vault_id  => 'scope b',
+            user_id   => 1
         ),
         'push with fields of another scope'
     );

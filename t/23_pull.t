@@ -21,7 +21,8 @@ subtest 'an empty vault' => sub {
         my $response = pull($token, $since);
         my $answer   = is_json_answer($response, "pull since $since");
         has_types($answer,
-            { has_more => 'boolean', ops => 'array', page_last_sequence => 'number', server_sequence => 'number' }, 'its fields');
+            { has_more => 'boolean', ops => 'array', page_last_sequence => 'number', server_sequence => 'number' },
+            'its fields');
         is_deeply $answer->{ops}, [], 'no operation';
         ok !$answer->{has_more}, 'no more';
         is $answer->{server_sequence}, 0, 'server_sequence 0';
@@ -33,7 +34,7 @@ my $device = $server->pair_device($name, $password, vault_id => 'pages');
 my $other  = $server->pair_device($name, $password, vault_id => 'pages');
 my $token  = $device->{device_token};
 my @pushed = map { op(entity_id => "n$_.md", payload_json => qq({"n":$_}), created_at => "whenever $_") } 1 .. 20;
-$server->push($token, @pushed[ 0 .. 9 ]);
+$server->push($token,                 @pushed[ 0 .. 9 ]);
 $server->push($other->{device_token}, @pushed[ 10 .. 19 ]);
 
 sub check_page ($since, $limit, $want, %field) {
@@ -49,17 +50,18 @@ sub check_page ($since, $limit, $want, %field) {
 }
 
 subtest 'one operation' => sub {
-    my $got = check_page(0, 1, undef, page_limit => 1)->{ops}[0];
+    my $got   = check_page(0, 1, undef, page_limit => 1)->{ops}[0];
     my @texts = qw(op_id device_id entity_type entity_id op_type payload_json created_at);
     has_types($got, { server_sequence => 'number', map { $_ => 'string' } @texts }, 'its fields');
-    is $got->{$_}, $pushed[0]{$_}, $_ for qw(op_id entity_type entity_id op_type payload_json created_at);
+    is $got->{$_},        $pushed[0]{$_},       $_ for qw(op_id entity_type entity_id op_type payload_json created_at);
     is $got->{device_id}, $device->{device_id}, 'device_id is the pusher';
     is check_page(10, 1, undef, page_limit => 1)->{ops}[0]{device_id}, $other->{device_id}, 'of the other device, too';
 };
 
 subtest 'pages' => sub {
     check_page($_, 7, undef) for 0, 1, 6, 12, 13, 14, 19, 20, 21, 1000;
-    check_page($_->[0], $_->[1], undef, page_limit => $_->[1]) for [ 0, 1 ], [ 0, 2 ], [ 3, 5 ], [ 13, 7 ], [ 14, 6 ], [ 19, 1 ];
+    check_page($_->[0], $_->[1], undef, page_limit => $_->[1])
+        for [ 0, 1 ], [ 0, 2 ], [ 3, 5 ], [ 13, 7 ], [ 14, 6 ], [ 19, 1 ];
     check_page(0, 7, undef, page_limit => $_) for 0, undef, 7, 8, 100, 1_000_000, 2147483648, 9223372036854775807;
     for my $limit (1, 3, 7, 0) {
         my @all = $server->pull_all($token, 0, page_limit => $limit);
@@ -73,22 +75,24 @@ subtest 'fields' => sub {
         for '"0"', '1.5', '[]', '{}', 'true', '9223372036854775808', '-9223372036854775809', '1e99', '-1';
     is_error($raw->(qq({"since_sequence":0,"page_limit":$_})), 400, 'invalid_request', "page_limit $_")
         for '"1"', '1.5', '[]', '{}', 'true', '9223372036854775808', '-1';
-    is_json_answer($raw->('{"since_sequence":0,"page_limit":null,"vault_id":"other","device_id":"x"}'), 'unknown fields');
+    is_json_answer($raw->('{"since_sequence":0,"page_limit":null,"vault_id":"other","device_id":"x"}'),
+        'unknown fields');
 };
 
 subtest 'bytes' => sub {
     my $vault   = $server->pair($name, $password, vault_id => 'bytes');
     my $payload = sub ($size) { '"' . 'x' x ($size - 2) . '"' };
-    $server->push($vault, map { op(payload_json => $payload->($_)) } 30_000, 30_000, 30_000, 200_000, 10, 10, 60_000, 10_000);
+    $server->push($vault, map { op(payload_json => $payload->($_)) } 30_000,
+        30_000, 30_000, 200_000, 10, 10, 60_000, 10_000);
     my (@pages, @all);
     my $since = 0;
     while (1) {
         my $page = $server->pull($vault, $since);
         push @pages, [ map { length $_->{payload_json} } @{ $page->{ops} } ];
-        push @all, map { $_->{server_sequence} } @{ $page->{ops} };
+        push @all,   map { $_->{server_sequence} } @{ $page->{ops} };
         last if !@{ $page->{ops} };
-        is $page->{page_last_sequence}, $all[-1], 'page_last_sequence is of the last one';
-        is $page->{has_more} ? 1 : 0, $all[-1] < 8 ? 1 : 0, 'has_more';
+        is $page->{page_last_sequence}, $all[-1],             'page_last_sequence is of the last one';
+        is $page->{has_more} ? 1 : 0,   $all[-1] < 8 ? 1 : 0, 'has_more';
         $since = $page->{page_last_sequence};
     }
     pop @pages;
@@ -99,7 +103,8 @@ subtest 'bytes' => sub {
         ok @$page == 1 || $sum <= 65536, "a page of @$page bytes keeps the bound or holds one operation";
     }
     cmp_ok scalar @pages, '<', 8, 'a page holds more than one where they fit';
-    is_deeply [ grep { @$_ == 1 && $_->[0] == 200_000 } @pages ], [ [200_000] ], 'one greater than the bound comes alone';
+    is_deeply [ grep { @$_ == 1 && $_->[0] == 200_000 } @pages ], [ [200_000] ],
+        'one greater than the bound comes alone';
 };
 
 subtest 'new operations show at once and at the end' => sub {

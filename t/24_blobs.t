@@ -27,13 +27,18 @@ sub get ($sha256, %option) {
 }
 
 sub upload_raw ($type, $body, %option) {
-    return $server->request(POST => '/api/v1/blobs/', token => $token, defined $type ? (type => $type) : (), body => $body,
-        %option);
+    return $server->request(
+        POST  => '/api/v1/blobs/',
+        token => $token,
+        defined $type ? (type => $type) : (),
+        body => $body,
+        %option
+    );
 }
 
 # All files of the blob storage, without its directory's name.
 sub files ($of = $server) {
-    my $root = $of->data . '/blobs';
+    my $root  = $of->data . '/blobs';
     my @files = sort map { s{\A\Q$root\E/}{}r } split /\n/, qx{find '$root' -type f};
     return @files;
 }
@@ -51,8 +56,8 @@ subtest 'up and down' => sub {
         my $down = get($answer->{sha256});
         is_status($down, 200, '  download');
         ok $down->body eq $bytes, '  the same bytes';
-        is $down->header('Content-Type'),        'application/octet-stream',                         '  Content-Type';
-        is $down->header('Content-Length'),      $size,                                              '  Content-Length';
+        is $down->header('Content-Type'),        'application/octet-stream',                   '  Content-Type';
+        is $down->header('Content-Length'),      $size,                                        '  Content-Length';
         is $down->header('Content-Disposition'), qq(attachment; filename="$answer->{sha256}"), '  Content-Disposition';
         like $down->header('ETag'), qr/\A"[^"]+"\z/, '  ETag';
         ok -f blob_path($answer->{sha256}), '  the file is where its hash says';
@@ -64,11 +69,11 @@ subtest 'again' => sub {
     my $bytes  = bytes(5000);
     my $first  = $server->upload($token, $bytes);
     my @before = files();
-    is_deeply $server->upload($token, $bytes), $first, 'an upload again gives the same answer';
-    is_deeply [ files() ], \@before, 'and no further file';
+    is_deeply $server->upload($token, $bytes), $first,   'an upload again gives the same answer';
+    is_deeply [ files() ],                     \@before, 'and no further file';
     is $server->admin(GET => '/admin/api/stats')->json->{blobs}, scalar @before, 'the blobs are counted once';
     my @connection = map { $server->connect } 1 .. 8;
-    my $same = bytes(300_000);
+    my $same       = bytes(300_000);
     my ($type, $body) = multipart({ name => 'file', filename => 'x', content => $same });
     $_->send_request(POST => '/api/v1/blobs/', token => $token, type => $type, body => $body) for @connection;
     is_json_answer($_->response, 'one of eight uploads of one content at once') for @connection;
@@ -77,10 +82,10 @@ subtest 'again' => sub {
 };
 
 subtest 'HEAD, ETag, ranges' => sub {
-    my $bytes  = bytes(10_000);
-    my $sha256 = $server->upload($token, $bytes)->{sha256};
+    my $bytes      = bytes(10_000);
+    my $sha256     = $server->upload($token, $bytes)->{sha256};
     my $connection = $server->connect;
-    my $head = $connection->request(HEAD => "/api/v1/blobs/$sha256", token => $token);
+    my $head       = $connection->request(HEAD => "/api/v1/blobs/$sha256", token => $token);
     is_status($head, 200, 'HEAD');
     is $head->header('Content-Length'), 10_000,                     'HEAD: Content-Length';
     is $head->header('Content-Type'),   'application/octet-stream', 'HEAD: Content-Type';
@@ -96,10 +101,16 @@ subtest 'HEAD, ETag, ranges' => sub {
     is_status(get($sha256, headers => [ 'If-None-Match' => '"other"' ]), 200, 'If-None-Match: "other"');
 
     my %range = (
-        'bytes=0-0'          => [ 0, 0 ],       'bytes=0-99'      => [ 0, 99 ],       'bytes=9990-'      => [ 9990, 9999 ],
-        'bytes=-1'           => [ 9999, 9999 ], 'bytes=-20000'    => [ 0, 9999 ],     'bytes=5000-20000' => [ 5000, 9999 ],
-        'bytes=0-9999'       => [ 0, 9999 ],    'bytes=9999-9999' => [ 9999, 9999 ],  'bytes=0-'         => [ 0, 9999 ],
-        'bytes=1-99999999999999999999999' => [ 1, 9999 ],
+        'bytes=0-0'                       => [ 0,    0 ],
+        'bytes=0-99'                      => [ 0,    99 ],
+        'bytes=9990-'                     => [ 9990, 9999 ],
+        'bytes=-1'                        => [ 9999, 9999 ],
+        'bytes=-20000'                    => [ 0,    9999 ],
+        'bytes=5000-20000'                => [ 5000, 9999 ],
+        'bytes=0-9999'                    => [ 0,    9999 ],
+        'bytes=9999-9999'                 => [ 9999, 9999 ],
+        'bytes=0-'                        => [ 0,    9999 ],
+        'bytes=1-99999999999999999999999' => [ 1,    9999 ],
     );
     for my $range (sort keys %range) {
         my ($from, $to) = @{ $range{$range} };
@@ -113,11 +124,12 @@ subtest 'HEAD, ETag, ranges' => sub {
     for my $range ('bytes=10000-', 'bytes=20000-30000', 'bytes=-0') {
         my $response = get($sha256, headers => [ Range => $range ]);
         is_status($response, 416, "Range: $range");
-        is $response->header('Content-Range'), 'bytes */10000', '  Content-Range';
-        is $response->code, 'range_not_satisfiable', '  the error is JSON with a code';
+        is $response->header('Content-Range'), 'bytes */10000',         '  Content-Range';
+        is $response->code,                    'range_not_satisfiable', '  the error is JSON with a code';
     }
     for my $range ('bytes=5-1', 'items=0-1', 'bytes', 'bytes=', 'bytes=a-b', 'bytes=0-1,5-6', 'bytes=--5', 'bytes=1-2x',
-        'bytes=' . '0-,' x 2000 . '0-') {
+        'bytes=' . '0-,' x 2000 . '0-')
+    {
         my $response = get($sha256, headers => [ Range => $range ]);
         is_status($response, 200, 'Range: ' . substr($range, 0, 30) . ' is ignored');
         ok $response->body eq $bytes, '  the whole';
@@ -133,10 +145,16 @@ subtest 'HEAD, ETag, ranges' => sub {
 subtest 'hashes that are none' => sub {
     my $sha256 = $server->upload($token, bytes(10))->{sha256};
     for my $method (qw(GET HEAD)) {
-        for my $bad ('x', uc $sha256, "${sha256}0", substr($sha256, 1), 'g' x 64, substr($sha256, 0, 63) . '%67', '..', '%00', "$sha256%00",
-            "$sha256%20", 'a' x 1000) {
+        for my $bad (
+            'x',      uc $sha256, "${sha256}0", substr($sha256, 1),
+            'g' x 64, substr($sha256, 0, 63) . '%67',
+            '..',     '%00', "$sha256%00", "$sha256%20", 'a' x 1000
+            )
+        {
             my $response = get($bad, method => $method);
-            if ($method eq 'GET') { is_error($response, 400, 'invalid_blob_hash', "GET $bad") if $bad ne '..' && $bad !~ /%00/ }
+            if ($method eq 'GET') {
+                is_error($response, 400, 'invalid_blob_hash', "GET $bad") if $bad ne '..' && $bad !~ /%00/;
+            }
             cmp_ok $response->status, '>=', 400, "$method $bad";
             cmp_ok $response->status, '<',  500, "$method $bad is the client's fault";
         }
@@ -180,29 +198,40 @@ subtest 'chunked, and as other clients write it' => sub {
     my ($type, $body) = multipart({ name => 'file', filename => 'x', content => $bytes });
     my $size = 100;
     is_json_answer(upload_raw($type, undef, chunks => [ unpack "(a$size)*", $body ]), 'chunks of 100 bytes');
-    is_json_answer(upload_raw($type, undef, chunks => [$body]), 'one chunk');
+    is_json_answer(upload_raw($type, undef, chunks => [$body]),                       'one chunk');
     my $connection = $server->connect;
-    $connection->send(Verstak::HTTP::head(POST => '/api/v1/blobs/', token => $token, type => $type, chunked => 1,
-            headers => [ Expect => '100-continue' ]));
+    $connection->send(Verstak::HTTP::head(
+        POST    => '/api/v1/blobs/',
+        token   => $token,
+        type    => $type,
+        chunked => 1,
+        headers => [ Expect => '100-continue' ]
+    ));
     ok wait_until(5, sub { $connection->wait_readable(time + 1); $connection->{in} =~ m{\AHTTP/1.1 100 } }),
         '100 Continue to who waits for it';
     $connection->send(chunked($body));
     is_json_answer($connection->response, 'then the upload');
 
     my $content = "content with\r\n--boundary-like lines\r\n--xxx\r\n";
-    my %form = (
-        'a quoted boundary'        => [ 'multipart/form-data; boundary="b b"',  "--b b\r\nX\r\n\r\n%s\r\n--b b--\r\n" ],
-        'a parameter before it'    => [ 'multipart/form-data; charset=utf-8; boundary=bb', "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
-        'other letters'            => [ 'Multipart/Form-Data; Boundary=bb',     "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
-        'a preamble'               => [ 'multipart/form-data; boundary=bb',     "ignore me\r\n--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
-        'an epilogue'              => [ 'multipart/form-data; boundary=bb',     "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\nignore me" ],
-        'no line end at the end'   => [ 'multipart/form-data; boundary=bb',     "--bb\r\nX\r\n\r\n%s\r\n--bb--" ],
-        'blanks after a boundary'  => [ 'multipart/form-data; boundary=bb',     "--bb \t\r\nX\r\n\r\n%s\r\n--bb-- \r\n" ],
-        'further headers of a part' =>
-            [ 'multipart/form-data; boundary=bb', "--bb\r\nContent-Type: text/plain\r\nX\r\nX-A: b\r\n\r\n%s\r\n--bb--\r\n" ],
-        'a boundary of 70 letters' =>
-            [ 'multipart/form-data; boundary=' . 'b' x 70, '--' . 'b' x 70 . "\r\nX\r\n\r\n%s\r\n--" . 'b' x 70 . "--\r\n" ],
+    my %form    = (
+        'a quoted boundary'     => [ 'multipart/form-data; boundary="b b"', "--b b\r\nX\r\n\r\n%s\r\n--b b--\r\n" ],
+        'a parameter before it' =>
+            [ 'multipart/form-data; charset=utf-8; boundary=bb', "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
+        'other letters' => [ 'Multipart/Form-Data; Boundary=bb', "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
+        'a preamble'    => [ 'multipart/form-data; boundary=bb', "ignore me\r\n--bb\r\nX\r\n\r\n%s\r\n--bb--\r\n" ],
+        'an epilogue'   => [ 'multipart/form-data; boundary=bb', "--bb\r\nX\r\n\r\n%s\r\n--bb--\r\nignore me" ],
+        'no line end at the end'    => [ 'multipart/form-data; boundary=bb', "--bb\r\nX\r\n\r\n%s\r\n--bb--" ],
+        'blanks after a boundary'   => [ 'multipart/form-data; boundary=bb', "--bb \t\r\nX\r\n\r\n%s\r\n--bb-- \r\n" ],
+        'further headers of a part' => [
+            'multipart/form-data; boundary=bb',
+            "--bb\r\nContent-Type: text/plain\r\nX\r\nX-A: b\r\n\r\n%s\r\n--bb--\r\n"
+        ],
+        'a boundary of 70 letters' => [
+            'multipart/form-data; boundary=' . 'b' x 70,
+            '--' . 'b' x 70 . "\r\nX\r\n\r\n%s\r\n--" . 'b' x 70 . "--\r\n"
+        ],
     );
+
     for my $what (sort keys %form) {
         my ($content_type, $text) = @{ $form{$what} };
         $text =~ s/X\r\n/Content-Disposition: form-data; name="file"; filename="a.bin"\r\n/;
@@ -211,12 +240,14 @@ subtest 'chunked, and as other clients write it' => sub {
     }
     my $part = "--bb\r\n%s\r\n\r\nabc\r\n--bb--\r\n";
     for my $disposition (
-        'Content-Disposition: form-data; name=file; filename=a.bin', 'content-disposition: FORM-DATA; NAME="file"; FILENAME="a"',
+        'Content-Disposition: form-data; name=file; filename=a.bin',
+        'content-disposition: FORM-DATA; NAME="file"; FILENAME="a"',
         'Content-Disposition: form-data; filename="a.bin"; name="file"',
         'Content-Disposition: form-data; name="file"; filename="a\\"b;c.bin"',
         "Content-Disposition: form-data; name=\"file\"; filename=\"\xd0\xb6.bin\"",
         'Content-Disposition: form-data; name="file"; filename="a.bin"; filename*=UTF-8\'\'a.bin',
-    ) {
+        )
+    {
         is_json_answer(upload_raw('multipart/form-data; boundary=bb', sprintf $part, $disposition), $disposition);
     }
 };
@@ -225,14 +256,14 @@ subtest 'multipart that is none' => sub {
     my @before = files();
     my %file   = (name => 'file', filename => 'a', content => 'abc');
     my %many   = (
-        'no part'         => [],
-        'two files'       => [ {%file}, {%file} ],
-        'a field before'  => [ { name => 'a', content => 'b' }, {%file} ],
-        'a field after'   => [ {%file}, { name => 'a', content => 'b' } ],
-        'another name'    => [ { %file, name => 'upload' } ],
-        'name in capitals' => [ { %file, name => 'FILE' } ],
-        'no name'         => [ { %file, name => undef } ],
-        'no file name'    => [ { %file, filename => undef } ],
+        'no part'          => [],
+        'two files'        => [ {%file},                         {%file} ],
+        'a field before'   => [ { name => 'a', content => 'b' }, {%file} ],
+        'a field after'    => [ {%file},                         { name => 'a', content => 'b' } ],
+        'another name'     => [ { %file, name     => 'upload' } ],
+        'name in capitals' => [ { %file, name     => 'FILE' } ],
+        'no name'          => [ { %file, name     => undef } ],
+        'no file name'     => [ { %file, filename => undef } ],
     );
     for my $what (sort keys %many) {
         my ($type, $body) = multipart(@{ $many{$what} });
@@ -241,8 +272,10 @@ subtest 'multipart that is none' => sub {
     }
     my ($type, $body) = multipart({%file});
     is_error(upload_raw($_, $body), 400, 'invalid_multipart', 'Content-Type ' . ($_ // 'none'))
-        for undef, 'application/json', 'multipart/form-data', 'multipart/form-data; boundary=', 'multipart/form-data; boundary=""',
-        'multipart/form-data; boundary=other', 'multipart/mixed; boundary=x', 'multipart/form-data; boundary=' . 'b' x 71, 'nonsense', '';
+        for undef, 'application/json', 'multipart/form-data', 'multipart/form-data; boundary=',
+        'multipart/form-data; boundary=""',
+        'multipart/form-data; boundary=other', 'multipart/mixed; boundary=x',
+        'multipart/form-data; boundary=' . 'b' x 71, 'nonsense', '';
     my $disposition = 'Content-Disposition: form-data; name="file"; filename="a"';
     is_error(upload_raw('multipart/form-data; boundary=bb', $_->[1]), 400, 'invalid_multipart', $_->[0])
         for [ 'an empty body' => '' ],
@@ -254,10 +287,12 @@ subtest 'multipart that is none' => sub {
         [ 'no empty line'        => "--bb\r\n$disposition\r\nabc\r\n--bb--\r\n" ],
         [ 'no header'            => "--bb\r\n\r\nabc\r\n--bb--\r\n" ],
         [ 'only the end'         => "--bb--\r\n" ],
-        [ 'another disposition'  => "--bb\r\nContent-Disposition: attachment; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--bb--\r\n" ],
-        [ 'an open quote'        => "--bb\r\nContent-Disposition: form-data; name=\"file; filename=a\r\n\r\nabc\r\n--bb--\r\n" ],
-        [ 'two dispositions'     => "--bb\r\n$disposition\r\n$disposition\r\n\r\nabc\r\n--bb--\r\n" ],
-        [ 'endless headers'      => "--bb\r\n$disposition\r\n" . "X-A: b\r\n" x 10_000 . "\r\nabc\r\n--bb--\r\n" ];
+        [ 'another disposition' =>
+            "--bb\r\nContent-Disposition: attachment; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--bb--\r\n" ],
+        [
+        'an open quote' => "--bb\r\nContent-Disposition: form-data; name=\"file; filename=a\r\n\r\nabc\r\n--bb--\r\n" ],
+        [ 'two dispositions' => "--bb\r\n$disposition\r\n$disposition\r\n\r\nabc\r\n--bb--\r\n" ],
+        [ 'endless headers'  => "--bb\r\n$disposition\r\n" . "X-A: b\r\n" x 10_000 . "\r\nabc\r\n--bb--\r\n" ];
     my $no_body = $server->request(POST => '/api/v1/blobs/', token => $token);
     is_error($no_body, 400, 'invalid_multipart', 'no body');
     is_deeply [ files() ], \@before, 'nothing of these is left behind';
@@ -298,8 +333,12 @@ subtest 'uploads that break off' => sub {
                 my $connection = $server->connect;
                 my $piece      = substr $body, 0, $part;
                 $connection->send(
-                    Verstak::HTTP::head(POST => '/api/v1/blobs/', token => $token, type => $type,
-                        $chunked ? (chunked => 1) : (length => length $body))
+                    Verstak::HTTP::head(
+                        POST  => '/api/v1/blobs/',
+                        token => $token,
+                        type  => $type,
+                        $chunked ? (chunked => 1) : (length => length $body)
+                        )
                         . ($chunked && $part ? sprintf("%x\r\n%s\r\n", length $piece, $piece) : $piece)
                 );
                 $connection->$end;
@@ -326,9 +365,9 @@ subtest 'a connection goes on after a refused upload' => sub {
 subtest 'quota' => sub {
     my $small = Verstak::Server->new(
         config => { 'limits.vault_quota' => 100_000, 'limits.user_quota' => 150_000, 'server.workers' => 1 });
-    my @user = $small->create_user;
+    my @user  = $small->create_user;
     my %vault = map { $_ => $small->pair(@user, vault_id => $_) } qw(a b c);
-    my $up = sub ($vault, $bytes) { $small->upload_response($vault{$vault}, $bytes) };
+    my $up    = sub ($vault, $bytes) { $small->upload_response($vault{$vault}, $bytes) };
     my @bytes = map { bytes($_) } 60_000, 40_000, 1, 50_000, 30_000;
     is_json_answer($up->(a => $bytes[0]), '60,000 of 100,000');
     is_json_answer($up->(a => $bytes[1]), '40,000 more: full to the byte');
@@ -341,11 +380,23 @@ subtest 'quota' => sub {
     is scalar files($small), 4, 'a refused upload leaves nothing behind' or diag explain [ files($small) ];
     is_error($small->request(GET => '/api/v1/blobs/' . sha256_hex($bytes[0]), token => $vault{c}),
         404, 'blob_not_found', 'and no reference');
-    is_error($small->push_response($vault{c}, [ Verstak::Server::op(entity_type => 'file', payload_json =>
-                    '{"blob":{"sha256":"' . sha256_hex($bytes[0]) . '","size":60000}}') ]), 400, 'blob_not_owned', 'nor can it be named');
+    is_error(
+        $small->push_response(
+            $vault{c},
+            [
+                Verstak::Server::op(
+                    entity_type  => 'file',
+                    payload_json => '{"blob":{"sha256":"' . sha256_hex($bytes[0]) . '","size":60000}}'
+                )
+            ]
+        ),
+        400,
+        'blob_not_owned',
+        'nor can it be named'
+    );
 
-    my @racer = map { $small->connect } 1 .. 8;
-    my @other = $small->create_user;
+    my @racer  = map { $small->connect } 1 .. 8;
+    my @other  = $small->create_user;
     my $racing = $small->pair(@other);
     for my $i (0 .. $#racer) {
         my ($type, $body) = multipart({ name => 'file', filename => 'a', content => bytes(30_000) });
@@ -354,6 +405,8 @@ subtest 'quota' => sub {
     my %count;
     $count{ $_->response->status }++ for @racer;
     is_deeply \%count, { 200 => 3, 413 => 5 }, 'uploads at once do not exceed the quota';
+    ok wait_until(10, sub { files($small) == 7 }), 'and the refused ones leave nothing behind'
+        or diag explain [ files($small) ];
 };
 
 done_testing;

@@ -16,15 +16,23 @@ my %row = map { ("$_->[0] $_->[1]" => $_) } @rows;
 is scalar keys %row, scalar @rows, 'no method and path comes twice';
 
 my %contract = (
-    'GET /'                      => 'anyone none',  'GET /livez'                         => 'anyone none',
-    'GET /readyz'                => 'anyone none',  'GET /api/v1/health'                 => 'anyone none',
-    'POST /api/client/pair'      => 'anyone pair',  'POST /api/auth/test'                => 'anyone login',
-    'GET /api/client/me'         => 'device none',  'POST /api/client/revoke-current'    => 'device none',
-    'POST /api/v1/sync/push'     => 'device none',  'POST /api/v1/sync/pull'             => 'device none',
-    'POST /api/v1/blobs/'        => 'device none',  'GET /api/v1/blobs/{}'               => 'device none',
-    'POST /admin/login'          => 'anyone admin', 'GET /admin/api/stats'               => 'admin none',
-    'GET /admin/api/users'       => 'admin none',   'POST /admin/api/users/create'       => 'admin none',
-    'POST /admin/api/users/{}/block' => 'admin none',
+    'GET /'                           => 'anyone none',
+    'GET /livez'                      => 'anyone none',
+    'GET /readyz'                     => 'anyone none',
+    'GET /api/v1/health'              => 'anyone none',
+    'POST /api/client/pair'           => 'anyone pair',
+    'POST /api/auth/test'             => 'anyone login',
+    'GET /api/client/me'              => 'device none',
+    'POST /api/client/revoke-current' => 'device none',
+    'POST /api/v1/sync/push'          => 'device none',
+    'POST /api/v1/sync/pull'          => 'device none',
+    'POST /api/v1/blobs/'             => 'device none',
+    'GET /api/v1/blobs/{}'            => 'device none',
+    'POST /admin/login'               => 'anyone admin',
+    'GET /admin/api/stats'            => 'admin none',
+    'GET /admin/api/users'            => 'admin none',
+    'POST /admin/api/users/create'    => 'admin none',
+    'POST /admin/api/users/{}/block'  => 'admin none',
 );
 is join(' ', @{ $row{$_} // [] }[ 2, 3 ]), $contract{$_}, "$_: who and which attempts" for sort keys %contract;
 ok exists $row{'POST /api/client/revoke-device'}, 'POST /api/client/revoke-device';
@@ -37,11 +45,11 @@ my $device = $server->new_device;
 
 # Who calls is found out together with what is asked; a body that is wrong in itself is refused before that.
 my %body = (
-    '/api/client/revoke-device' => { json => { device_id => 'dev_x', password => 'x' } },
-    '/api/v1/sync/push'         => { json => { ops       => [ Verstak::Server::op() ] } },
+    '/api/client/revoke-device' => { json => { device_id      => 'dev_x', password => 'x' } },
+    '/api/v1/sync/push'         => { json => { ops            => [ Verstak::Server::op() ] } },
     '/api/v1/sync/pull'         => { json => { since_sequence => 0 } },
 );
-my %admin  = $server->admin_login;
+my %admin = $server->admin_login;
 
 # The path of a row with something in place of {}.
 sub path_of ($row) {
@@ -55,17 +63,22 @@ for my $row (@rows) {
         my $ask = sub (%option) { $server->request($method => $path, %option) };
         if ($who eq 'anyone') {
             my $response = $ask->();
-            unlike $response->status, qr/\A(?:403|404|405|5..)\z/, 'answers without credentials' or diag $response->describe;
+            unlike $response->status, qr/\A(?:403|404|405|5..)\z/, 'answers without credentials'
+                or diag $response->describe;
             isnt $response->status, 401, 'asks for no credentials';
         } else {
             is_error($ask->(), 401, 'unauthorized', 'no credentials');
-            my $unknown = $ask->(token => 'a' x 64, cookie => 'user_session=' . 'a' x 64 . '; admin_session=' . 'a' x 64,
-                csrf => 'a' x 64, %{ $body{$path} // {} });
+            my $unknown = $ask->(
+                token  => 'a' x 64,
+                cookie => 'user_session=' . 'a' x 64 . '; admin_session=' . 'a' x 64,
+                csrf   => 'a' x 64,
+                %{ $body{$path} // {} }
+            );
             # The CSRF token is bound to the session: for one that never was there is none that is right.
             my $csrf_first = $who eq 'admin' && $method ne 'GET' && $unknown->code eq 'csrf_invalid';
             is_error($unknown, $csrf_first ? (403, 'csrf_invalid') : (401, 'unauthorized'), 'unknown credentials');
-            is_error($ask->(token => $device), 401, 'unauthorized', "a device's token") if $who ne 'device';
-            is_error($ask->(%admin), 401, 'unauthorized', "an admin's session") if $who ne 'admin';
+            is_error($ask->(token => $device), 401, 'unauthorized', "a device's token")   if $who ne 'device';
+            is_error($ask->(%admin),           401, 'unauthorized', "an admin's session") if $who ne 'admin';
             is_error($server->request($method => "$path?token=$device", headers => [ 'X-Token' => $device ]),
                 401, 'unauthorized', 'a token in the URL');
             is_error($ask->(cookie => $admin{cookie}), 403, 'csrf_invalid', 'a session without CSRF token')
@@ -74,9 +87,10 @@ for my $row (@rows) {
         if ($method eq 'GET') {
             my $head = $server->request(HEAD => $path);
             is $head->status, $ask->()->status, 'HEAD answers as GET';
-            is $head->body, '', 'without a body';
+            is $head->body,   '',               'without a body';
         }
-        my @others = grep { !$row{"$_ $row->[1]"} && !($_ eq 'HEAD' && $row{"GET $row->[1]"}) } qw(GET HEAD POST PUT DELETE PATCH OPTIONS);
+        my @others = grep { !$row{"$_ $row->[1]"} && !($_ eq 'HEAD' && $row{"GET $row->[1]"}) }
+            qw(GET HEAD POST PUT DELETE PATCH OPTIONS);
         # /api/v1/blobs/ and the like must not fall into the {} of another row.
         for my $other (@others) {
             my $response = $server->request($other => $path);
@@ -88,11 +102,13 @@ for my $row (@rows) {
         }
         my %credential = $who eq 'device' ? (token => $device) : $who eq 'admin' ? %admin : ();
         my $connection = $server->connect;
-        $connection->send(Verstak::HTTP::head($method => $path, %credential, type => 'application/json', length => $limit + 1));
+        $connection->send(
+            Verstak::HTTP::head($method => $path, %credential, type => 'application/json', length => $limit + 1));
         my $response = $connection->response;
         is_status($response, 413, "a Content-Length of $limit + 1");
         like $response->code, qr/\A(?:request|blob)_too_large\z/, 'with its code';
         ok $connection->is_closed, 'and the connection is closed, because its body is not read';
+
         if ($who ne 'anyone') {
             my $stranger = $server->connect;
             $stranger->send(Verstak::HTTP::head($method => $path, type => 'application/json', length => $limit + 1));

@@ -11,8 +11,14 @@ use Verstak::Wait qw(wait_until);
 
 my $pg     = Verstak::Postgres->new;
 my %config = (
-    'server.workers' => 4, 'server.trusted_proxies' => [ '127.0.1.0/24', '127.0.2.1' ], 'attempts.pair' => 3, 'attempts.login' => 4,
-    'attempts.admin' => 5, 'attempts.pair_window' => '10m', 'attempts.login_window' => '10m', 'attempts.admin_window' => '10m',
+    'server.workers'         => 4,
+    'server.trusted_proxies' => [ '127.0.1.0/24', '127.0.2.1' ],
+    'attempts.pair'          => 3,
+    'attempts.login'         => 4,
+    'attempts.admin'         => 5,
+    'attempts.pair_window'   => '10m',
+    'attempts.login_window'  => '10m',
+    'attempts.admin_window'  => '10m',
 );
 my $server   = Verstak::Server->new(postgres => $pg, config => \%config);
 my $password = $Verstak::Server::PASSWORD;
@@ -41,24 +47,30 @@ subtest 'by address' => sub {
     my ($from, $other) = (address(), address());
     is_error(wrong($user[$_], local => $from), 401, 'unauthorized', 'attempt ' . ($_ + 1)) for 0 .. 2;
     is_limited(wrong($user[3], local => $from), 'the fourth');
-    is_limited(pair($user[3], $password, local => $from), 'with the right password, too');
-    is_limited(pair('nobody at all', 'x', local => $from), 'for an unknown account, too');
+    is_limited(pair($user[3],        $password, local => $from), 'with the right password, too');
+    is_limited(pair('nobody at all', 'x',       local => $from), 'for an unknown account, too');
     is_json_answer(pair($user[3], $password, local => $other), 'from another address');
     is_json_answer(
-        $server->request(POST => '/api/auth/test', local => $from, json => { username => $user[3], password => $password }),
-        'another class of attempts');
+        $server->request(
+            POST  => '/api/auth/test',
+            local => $from,
+            json  => { username => $user[3], password => $password }
+        ),
+        'another class of attempts'
+    );
     my $limited = pair($user[3], $password, local => $from);
     ok !exists $limited->json->{device_token}, 'no token in the answer';
 };
 
 subtest 'by account' => sub {
     is_error(wrong($user[4], local => address()), 401, 'unauthorized', "attempt $_") for 1 .. 3;
-    is_limited(wrong($user[4], local => address()), 'the fourth, from a fourth address');
-    is_limited(pair($user[4], $password, local => address()), 'with the right password, too');
-    is_limited(wrong(uc $user[4], local => address()), 'by the name in capitals, too');
+    is_limited(wrong($user[4], local => address()),                'the fourth, from a fourth address');
+    is_limited(pair($user[4], $password, local => address()),      'with the right password, too');
+    is_limited(wrong(uc $user[4], local => address()),             'by the name in capitals, too');
     is_limited(wrong("$user[4]\@example.org", local => address()), 'by the address, too');
     is_json_answer(pair($user[5], $password, local => address()), 'another account');
-    is_error(wrong('no such account', local => address()), 401, 'unauthorized', "unknown account, attempt $_") for 1 .. 3;
+    is_error(wrong('no such account', local => address()), 401, 'unauthorized', "unknown account, attempt $_")
+        for 1 .. 3;
     is_limited(wrong('no such account', local => address()), 'an unknown account is limited the same way');
 };
 
@@ -77,7 +89,8 @@ subtest 'a success clears its address' => sub {
 subtest 'many at once get no more' => sub {
     my $from       = address();
     my @connection = map { $server->connect(local => $from) } 1 .. 24;
-    $connection[$_]->send_request(POST => '/api/client/pair', json => { login => "racer $_", password => 'x' }) for 0 .. $#connection;
+    $connection[$_]->send_request(POST => '/api/client/pair', json => { login => "racer $_", password => 'x' })
+        for 0 .. $#connection;
     my %count;
     $count{ $_->response->status }++ for @connection;
     is_deeply \%count, { 401 => 3, 429 => 21 }, 'three of 24, over four workers';
@@ -89,19 +102,23 @@ subtest 'auth test and revoke-device' => sub {
     };
     is_error($test->('wrong password', address()), 401, 'unauthorized', "auth/test, attempt $_") for 1 .. 4;
     is_limited($test->('wrong password', address()), 'auth/test, the fifth of the account');
-    is_limited($test->($password, address()), 'with the right password, too');
+    is_limited($test->($password,        address()), 'with the right password, too');
     is_json_answer(pair($user[9], $password, local => address()), 'pairing is another class');
 
     my $from   = address();
     my $token  = $server->pair_device($user[10], $password)->{device_token};
     my $victim = $server->pair_device($user[10], $password)->{device_id};
     my $revoke = sub ($with) {
-        $server->request(POST => '/api/client/revoke-device', token => $token, local => $from,
-            json => { device_id => $victim, password => $with });
+        $server->request(
+            POST  => '/api/client/revoke-device',
+            token => $token,
+            local => $from,
+            json  => { device_id => $victim, password => $with }
+        );
     };
     is_error($revoke->('wrong password'), 403, 'forbidden', "revoke-device, attempt $_") for 1 .. 4;
     is_limited($revoke->('wrong password'), 'the fifth');
-    is_limited($revoke->($password), 'with the right password, too');
+    is_limited($revoke->($password),        'with the right password, too');
 };
 
 subtest 'admin login' => sub {
@@ -111,7 +128,8 @@ subtest 'admin login' => sub {
     };
     is_error($login->("nobody $_", 'x', $from), 401, 'unauthorized', "attempt $_") for 1 .. 5;
     is_limited($login->($Verstak::Server::ADMIN, $Verstak::Server::ADMIN_PASSWORD, $from), 'the sixth of the address');
-    is_json_answer($login->($Verstak::Server::ADMIN, $Verstak::Server::ADMIN_PASSWORD, address()), 'from another address');
+    is_json_answer($login->($Verstak::Server::ADMIN, $Verstak::Server::ADMIN_PASSWORD, address()),
+        'from another address');
     my $refused = 0;
     for (1 .. 10) {
         my $response = $login->($Verstak::Server::ADMIN, 'wrong', address());
@@ -124,36 +142,39 @@ subtest 'admin login' => sub {
 subtest 'behind a proxy' => sub {
     my ($proxy, $second) = ('127.0.1.1', '127.0.2.1');
     my $number = 0;
-    my $ask = sub ($forwarded, $from = $proxy) {
+    my $ask    = sub ($forwarded, $from = $proxy) {
         my @header = ref $forwarded ? map { ('X-Forwarded-For' => $_) } @$forwarded : ('X-Forwarded-For' => $forwarded);
         wrong('proxied ' . ++$number, local => $from, headers => \@header);
     };
     is_error($ask->('192.0.2.1'), 401, 'unauthorized', 'a client behind a proxy') for 1 .. 3;
     is_limited($ask->('192.0.2.1'), 'the fourth of this client');
     is_error($ask->('192.0.2.2'), 401, 'unauthorized', 'another client behind the same proxy');
-    is_limited($ask->('198.51.100.7, 192.0.2.1'), 'what stands left of it is not believed');
+    is_limited($ask->('198.51.100.7, 192.0.2.1'),       'what stands left of it is not believed');
     is_limited($ask->([ '198.51.100.7', '192.0.2.1' ]), 'nor in an earlier header');
-    is_limited($ask->("192.0.2.1, $second"), 'a trusted hop is passed over');
-    is_limited($ask->('192.0.2.1', $second), 'from the second proxy, too');
-    is_limited($ask->('192.0.2.1:5000'), 'with a port, too');
-    is_limited($ask->(' 192.0.2.1 '), 'with blanks, too');
+    is_limited($ask->("192.0.2.1, $second"),            'a trusted hop is passed over');
+    is_limited($ask->("198.51.100.8, 198.51.100.9, 192.0.2.1,$second , 127.0.1.77"), 'so are several');
+    is_limited($ask->('192.0.2.1', $second),                                         'from the second proxy, too');
+    is_limited($ask->('192.0.2.1:5000'),                                             'with a port, too');
+    is_limited($ask->(' 192.0.2.1 '),                                                'with blanks, too');
     is_error($ask->('2001:db8::1'), 401, 'unauthorized', 'an IPv6 client') for 1 .. 3;
     is_limited($ask->('2001:DB8:0::1'), 'the same in other letters');
 
     my $stranger = address();
     is_error($ask->("203.0.113.$_", $stranger), 401, 'unauthorized', 'not believed from a stranger') for 1 .. 3;
     is_limited($ask->('203.0.113.4', $stranger), 'the stranger is limited by its own address');
-    is_error($ask->($stranger, '127.0.1.9'), 429, 'rate_limited', 'the same address told by a proxy is the same client');
-    is_error($ask->($_), 401, 'unauthorized', "X-Forwarded-For '$_' is none: the proxy counts") for 'unknown', '', '999.1.1.1';
+    is_error($ask->($stranger, '127.0.1.9'), 429, 'rate_limited',
+        'the same address told by a proxy is the same client');
+    is_error($ask->($_), 401, 'unauthorized', "X-Forwarded-For '$_' is none: the proxy counts")
+        for 'unknown', '', '999.1.1.1';
     is_limited($ask->('_hidden'), 'the proxy itself is limited then');
 };
 
 subtest 'over hosts and restarts' => sub {
     my $second = Verstak::Server->new(postgres => $pg, config => \%config);
     my $from   = address();
-    is_error(wrong('x1', local => $from), 401, 'unauthorized', 'first host');
+    is_error(wrong('x1', local => $from),                    401, 'unauthorized', 'first host');
     is_error(wrong('x2', local => $from, server => $second), 401, 'unauthorized', 'second host');
-    is_error(wrong('x3', local => $from), 401, 'unauthorized', 'first host');
+    is_error(wrong('x3', local => $from),                    401, 'unauthorized', 'first host');
     is_limited(wrong('x4', local => $from, server => $second), 'the second host knows');
     $second->restart;
     is_limited(wrong('x5', local => $from, server => $second), 'after a restart, too');
@@ -161,15 +182,37 @@ subtest 'over hosts and restarts' => sub {
 
 subtest 'the window ends' => sub {
     my $quick = Verstak::Server->new(
-        config => { 'attempts.pair' => 2, 'attempts.pair_window' => '2s', 'attempts.login' => 2, 'attempts.login_window' => '2s',
-            'attempts.admin' => 2, 'attempts.admin_window' => '2s' });
+        config => {
+            'attempts.pair'         => 2,
+            'attempts.pair_window'  => '2s',
+            'attempts.login'        => 2,
+            'attempts.login_window' => '2s',
+            'attempts.admin'        => 2,
+            'attempts.admin_window' => '2s'
+        }
+    );
     my ($user) = $quick->create_user;
     my %ask = (
-        pair => sub { $quick->request(POST => '/api/client/pair', local => '127.0.0.5', json => { login => $user, password => shift }) },
-        test => sub { $quick->request(POST => '/api/auth/test', local => '127.0.0.5', json => { username => $user, password => shift }) },
+        pair => sub {
+            $quick->request(
+                POST  => '/api/client/pair',
+                local => '127.0.0.5',
+                json  => { login => $user, password => shift }
+            );
+        },
+        test => sub {
+            $quick->request(
+                POST  => '/api/auth/test',
+                local => '127.0.0.5',
+                json  => { username => $user, password => shift }
+            );
+        },
         admin => sub {
-            $quick->request(POST => '/admin/login', local => '127.0.0.5',
-                form => { username => $Verstak::Server::ADMIN, password => shift });
+            $quick->request(
+                POST  => '/admin/login',
+                local => '127.0.0.5',
+                form  => { username => $Verstak::Server::ADMIN, password => shift }
+            );
         },
     );
     for my $what (sort keys %ask) {

@@ -17,7 +17,7 @@ my %device = (
     'bob work'    => $server->pair_device(@bob, vault_id => 'work'),
     'bob default' => $server->pair_device(@bob),
     # A key of one user that looks like another's default vault.
-    'bob digits'  => $server->pair_device(@bob, vault_id => "$server->{user_id}{ann}"),
+    'bob digits' => $server->pair_device(@bob, vault_id => "$server->{user_id}{ann}"),
 );
 my %token  = map { $_ => $device{$_}{device_token} } keys %device;
 my @vaults = sort keys %device;
@@ -26,7 +26,7 @@ subtest 'one op_id, one idempotency key, one entity in each' => sub {
     my %answer;
     for my $vault (@vaults) {
         my @op = (
-            Verstak::Server::op(op_id => 'same', entity_id => 'same.md', payload_json => qq("of $vault")),
+            Verstak::Server::op(op_id => 'same',        entity_id => 'same.md', payload_json => qq("of $vault")),
             Verstak::Server::op(op_id => "only $vault", entity_id => 'same.md', last_seen_server_seq => 1),
         );
         my $response = $server->push_response($token{$vault}, \@op, idempotency_key => 'same key');
@@ -36,7 +36,7 @@ subtest 'one op_id, one idempotency key, one entity in each' => sub {
     }
     for my $vault (@vaults) {
         my @got = $server->pull_all($token{$vault});
-        is_deeply [ map {"$_->{server_sequence} $_->{op_id} $_->{payload_json} $_->{device_id}"} @got ],
+        is_deeply [ map { "$_->{server_sequence} $_->{op_id} $_->{payload_json} $_->{device_id}" } @got ],
             [ "1 same \"of $vault\" $device{$vault}{device_id}", "2 only $vault  $device{$vault}{device_id}" ],
             "$vault: its own two, numbered from 1";
         is $server->pull($token{$vault})->{server_sequence}, 2, "$vault: server_sequence";
@@ -47,8 +47,15 @@ subtest 'one blob' => sub {
     my $bytes  = 'one content for all';
     my $sha256 = sha256_hex($bytes);
     my $name   = sub ($vault) {
-        $server->push_response($token{$vault}, [ Verstak::Server::op(entity_type => 'file',
-                    payload_json => qq({"blob":{"sha256":"$sha256","size":${\ length $bytes}}})) ]);
+        $server->push_response(
+            $token{$vault},
+            [
+                Verstak::Server::op(
+                    entity_type  => 'file',
+                    payload_json => qq({"blob":{"sha256":"$sha256","size":${\ length $bytes}}})
+                )
+            ]
+        );
     };
     my @have;
     my @lack = @vaults;
@@ -60,7 +67,8 @@ subtest 'one blob' => sub {
             is_status($name->($other), 200, "$other may name it");
         }
         for my $other (@lack) {
-            is_error($server->request(GET => "/api/v1/blobs/$sha256", token => $token{$other}), 404, 'blob_not_found', "$other has not");
+            is_error($server->request(GET => "/api/v1/blobs/$sha256", token => $token{$other}),
+                404, 'blob_not_found', "$other has not");
             is_error($name->($other), 400, 'blob_not_owned', "$other may not name it");
         }
     }
@@ -70,7 +78,11 @@ subtest 'one blob' => sub {
 subtest 'one connection, changing tokens' => sub {
     my $connection = $server->connect;
     my @asked      = map { $vaults[ rand @vaults ] } 1 .. 60;
-    $connection->send_request(POST => '/api/v1/sync/pull', token => $token{$_}, json => { since_sequence => 0, page_limit => 2 }) for @asked;
+    $connection->send_request(
+        POST  => '/api/v1/sync/pull',
+        token => $token{$_},
+        json  => { since_sequence => 0, page_limit => 2 }
+    ) for @asked;
     my @wrong = grep { $connection->response->json->{ops}[0]{payload_json} ne qq("of $_") } @asked;
     is_deeply \@wrong, [], 'each of 60 pipelined pulls gets the answer of its own vault';
     $connection->send_request(GET => '/api/client/me', token => $token{$_}) for @asked;
@@ -80,7 +92,7 @@ subtest 'one connection, changing tokens' => sub {
 
 subtest 'many connections, changing tokens' => sub {
     my @connection = map { $server->connect } 1 .. 10;
-    my $number = 0;
+    my $number     = 0;
     my %sent;
     for my $round (1 .. 10) {
         for my $connection (@connection) {
@@ -95,15 +107,23 @@ subtest 'many connections, changing tokens' => sub {
     for my $vault (@vaults) {
         my @got = grep { $_->{op_id} =~ /\An\d+\z/ } $server->pull_all($token{$vault});
         is_deeply [ sort map { $_->{op_id} } @got ], [ sort @{ $sent{$vault} } ], "$vault: what was sent to it";
-        is_deeply [ grep { $_->{payload_json} ne qq("$vault") } @got ], [], "$vault: nothing of another's";
+        is_deeply [ grep { $_->{payload_json} ne qq("$vault") } @got ], [],       "$vault: nothing of another's";
         my @sequence = map { $_->{server_sequence} } $server->pull_all($token{$vault});
         is_deeply \@sequence, [ 1 .. @sequence ], "$vault: gapless";
     }
 };
 
 subtest 'devices and users' => sub {
-    is_error($server->request(POST => '/api/client/revoke-device', token => $token{'bob work'},
-            json => { device_id => $device{'ann work'}{device_id}, password => $bob[1] }), 404, 'not_found', "another user's device");
+    is_error(
+        $server->request(
+            POST  => '/api/client/revoke-device',
+            token => $token{'bob work'},
+            json  => { device_id => $device{'ann work'}{device_id}, password => $bob[1] }
+        ),
+        404,
+        'not_found',
+        "another user's device"
+    );
     is_status($server->request(GET => '/api/client/me', token => $token{'ann work'}), 200, 'it goes on');
     $server->request(POST => '/api/client/revoke-current', token => $token{'ann home'});
     is_error($server->push_response($token{'ann home'}, []), 401, 'unauthorized', 'a revoked device');

@@ -1,13 +1,13 @@
-# Order: no reader's cursor ever skips, doubles or reorders an acknowledged operation; with several writers and readers on one
-# vault through several workers, and with transactions held open on purpose.
+# Order: no reader's cursor ever skips, doubles or reorders an acknowledged operation; with several writers and readers
+# on one vault through several workers, and with transactions held open on purpose.
 use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use DBD::Pg qw(PG_BYTEA PG_ASYNC);
+use DBD::Pg     qw(PG_BYTEA PG_ASYNC);
 use Digest::SHA qw(sha256);
-use List::Util qw(max sum);
-use POSIX ();
-use Storable qw(retrieve store);
+use List::Util  qw(max sum);
+use POSIX       ();
+use Storable    qw(retrieve store);
 use Test::More;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 use Verstak::Contract;
@@ -37,8 +37,8 @@ sub collect (@job) {
     return map { waitpid $_->[0], 0; retrieve $_->[1] } @job;
 }
 
-# A writer: pushes batches of one to five, often sends a batch again as if the answer had been lost, and looks now and then
-# whether what was acknowledged shows through another connection.
+# A writer: pushes batches of one to five, often sends a batch again as if the answer had been lost, and looks now and
+# then whether what was acknowledged shows through another connection.
 sub writer ($token, $name, $batches) {
     srand unpack 'N', sha256($name);
     my $connection = $server->connect;
@@ -74,16 +74,22 @@ sub reader ($token, $name, $last) {
     my $deadline   = clock_gettime(CLOCK_MONOTONIC) + 120 * Verstak::Wait::slowness();
     while (%last && clock_gettime(CLOCK_MONOTONIC) < $deadline) {
         $connection = $server->connect if rand() < 0.05;
-        my $response = $connection->request(POST => '/api/v1/sync/pull', token => $token,
-            json => { since_sequence => $cursor, page_limit => 1 + int rand 30 });
-        my $page = $server->expect_ok($response, 'pull');
+        my $response = $connection->request(
+            POST  => '/api/v1/sync/pull',
+            token => $token,
+            json  => { since_sequence => $cursor, page_limit => 1 + int rand 30 }
+        );
+        my $page     = $server->expect_ok($response, 'pull');
         my @sequence = map { $_->{server_sequence} } @{ $page->{ops} };
         push @defect, "after $cursor: @sequence" if "@sequence" ne join ' ', $cursor + 1 .. $cursor + @sequence;
-        push @defect, "server_sequence went from $server_sequence to $page->{server_sequence}" if $page->{server_sequence} < $server_sequence;
-        push @defect, "server_sequence $page->{server_sequence}, but an operation $sequence[-1]" if @sequence && $sequence[-1] > $page->{server_sequence};
+        push @defect, "server_sequence went from $server_sequence to $page->{server_sequence}"
+            if $page->{server_sequence} < $server_sequence;
+        push @defect, "server_sequence $page->{server_sequence}, but an operation $sequence[-1]"
+            if @sequence && $sequence[-1] > $page->{server_sequence};
         push @defect, "has_more is wrong at $page->{page_last_sequence} of $page->{server_sequence}"
             if !!$page->{has_more} != ($page->{page_last_sequence} < $page->{server_sequence});
-        push @defect, "an empty page at $cursor of $page->{server_sequence}" if !@sequence && $page->{server_sequence} > $cursor;
+        push @defect, "an empty page at $cursor of $page->{server_sequence}"
+            if !@sequence && $page->{server_sequence} > $cursor;
         $server_sequence = $page->{server_sequence};
         push @seen, map { $_->{op_id} } @{ $page->{ops} };
         delete @last{ map { $_->{op_id} } @{ $page->{ops} } };
@@ -94,19 +100,27 @@ sub reader ($token, $name, $last) {
 }
 
 subtest 'writers and readers' => sub {
-    my @writer  = map {"w$_"} 1 .. 4;
+    my @writer  = map { "w$_" } 1 .. 4;
     my @vault   = (vault_id => 'shared');
     my %token   = map { $_ => $server->pair(@user, @vault) } @writer, 'r1', 'r2', 'r3';
     my $batches = $ENV{VERSTAK_TEST_LONG} ? 2000 : 150;
     # Each writer ends with one operation of a known name.
-    my @job = map { my $name = $_; background(sub {
-                my $result = writer($token{$name}, $name, $batches);
-                $server->push($token{$name}, op(op_id => "$name-last"));
-                return $result;
-            }) } @writer;
-    my @reading = map { my $name = $_; background(sub { reader($token{$name}, $name, [ map {"$_-last"} @writer ]) }) } qw(r1 r2 r3);
-    my @wrote   = collect(@job);
-    my @read    = collect(@reading);
+    my @job = map {
+        my $name = $_;
+        background(sub {
+            my $result = writer($token{$name}, $name, $batches);
+            $server->push($token{$name}, op(op_id => "$name-last"));
+            return $result;
+        })
+    } @writer;
+    my @reading = map {
+        my $name = $_;
+        background(sub {
+            reader($token{$name}, $name, [ map { "$_-last" } @writer ]);
+        })
+    } qw(r1 r2 r3);
+    my @wrote = collect(@job);
+    my @read  = collect(@reading);
     is $_->{error}, undef, 'a process came to its end' for @wrote, @read;
 
     my @log = $server->pull_all($token{r1});
@@ -115,14 +129,19 @@ subtest 'writers and readers' => sub {
     my @ids = map { $_->{op_id} } @log;
     my %at  = map { $ids[$_] => $_ } 0 .. $#ids;
     is scalar keys %at, scalar @log, 'no operation twice';
-    is_deeply $_->{defects}, [], 'no reader saw a gap, a doubling or a step back' for @read;
-    is_deeply $_->{seen}, \@ids, 'every reader saw the whole log in its order' for @read;
-    is_deeply $_->{invisible}, [], 'what was acknowledged showed at once' for @wrote;
-    is_deeply [ grep { !defined $at{$_} } map { map { @{ $_->{ids} } } @{ $_->{pushed} } } @wrote ], [], 'nothing acknowledged is lost';
+    is_deeply $_->{defects},   [],    'no reader saw a gap, a doubling or a step back' for @read;
+    is_deeply $_->{seen},      \@ids, 'every reader saw the whole log in its order'    for @read;
+    is_deeply $_->{invisible}, [],    'what was acknowledged showed at once'           for @wrote;
+    is_deeply [
+        grep { !defined $at{$_} } map {
+            map { @{ $_->{ids} } } @{ $_->{pushed} }
+        } @wrote
+        ],
+        [], 'nothing acknowledged is lost';
 
     # A push that began after another was acknowledged stands behind it.
     my @pushed = sort { $a->{start} <=> $b->{start} } map { @{ $_->{pushed} } } @wrote;
-    my @ended  = sort { $a->{end} <=> $b->{end} } @pushed;
+    my @ended  = sort { $a->{end}   <=> $b->{end} } @pushed;
     my (%known, @wrong);
     my $behind = -1;
     for my $push (@pushed) {
@@ -135,25 +154,31 @@ subtest 'writers and readers' => sub {
     }
     is_deeply \@wrong, [], 'the order of the log is the order in which pushes were acknowledged';
     # The operations of one push stand together, in its order.
-    is_deeply [ grep { my @position = @at{ @{ $_->{ids} } }; "@position" ne join ' ', $position[0] .. $position[0] + $#position } @pushed ],
+    is_deeply [
+        grep {
+            my @position = @at{ @{ $_->{ids} } };
+            "@position" ne join ' ', $position[0] .. $position[0] +
+                $#position
+        } @pushed
+        ],
         [], 'the operations of one push stand together, in its order';
 };
 
-# A transaction in the database that has called sync_push for this token and is neither committed nor rolled back; async => 1
-# returns while it still waits for the vault's lock.
+# A transaction in the database that has called sync_push for this token and is neither committed nor rolled back;
+# async => 1 returns while it still waits for the vault's lock.
 sub open_push ($token, $op, %option) {
     state $sql = do {
         open my $file, '<', "$FindBin::Bin/../sql/queries/sync_push.sql" or die "cannot open sync_push.sql: $!\n";
         join '', grep { !/\A--/ } readline $file;
     };
-    my $dbh = $pg->dbh(attr => { AutoCommit => 0 });
+    my $dbh       = $pg->dbh(attr => { AutoCommit => 0 });
     my $statement = $dbh->prepare($sql, $option{async} ? { pg_async => PG_ASYNC } : {});
     my @field = qw(op_id entity_type entity_id op_type payload_json client_sequence last_seen_server_seq created_at);
-    $statement->bind_param(1, sha256($token), { pg_type => PG_BYTEA });
-    $statement->bind_param(2, '');
+    $statement->bind_param(1,      sha256($token), { pg_type => PG_BYTEA });
+    $statement->bind_param(2,      '');
     $statement->bind_param($_ + 3, [ $op->{ $field[$_] } ]) for 0 .. $#field;
-    $statement->bind_param(11, '{}');
-    $statement->bind_param(12, '{}');
+    $statement->bind_param(11,     '{}');
+    $statement->bind_param(12,     '{}');
     $statement->execute;
     is $statement->fetchrow_hashref->{auth}, 0, 'sync_push ran in a transaction of its own' if !$option{async};
     return { dbh => $dbh, statement => $statement };
@@ -165,13 +190,14 @@ sub waits_for_lock ($count) {
         10,
         sub {
             $dbh->selectrow_array(
-                q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'verstak'}) == $count;
+                q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'verstak'}) ==
+                $count;
         }
     );
 }
 
 sub seen_after ($token, $cursor) {
-    return join ' ', map {"$_->{server_sequence}:$_->{op_id}"} $server->pull_all($token, $cursor);
+    return join ' ', map { "$_->{server_sequence}:$_->{op_id}" } $server->pull_all($token, $cursor);
 }
 
 subtest 'two transactions held open' => sub {
@@ -186,11 +212,13 @@ subtest 'two transactions held open' => sub {
         my $two = open_push($reader, op(op_id => 'two'), async => 1);
         ok waits_for_lock(1), 'the second transaction waits for the first';
         my @connection = map { $server->connect } 1 .. 3;
-        $connection[$_]->send_request(POST => '/api/v1/sync/push', token => $writer, json => { ops => [ op(op_id => "http$_") ] }) for 0 .. 2;
+        $connection[$_]
+            ->send_request(POST => '/api/v1/sync/push', token => $writer, json => { ops => [ op(op_id => "http$_") ] })
+            for 0 .. 2;
         ok waits_for_lock(4), 'so do three pushes';
-        ok $_->is_silent, 'which are not acknowledged' for @connection;
-        is seen_after($reader, 0), '1:a 2:b', 'a reader sees nothing of it';
-        is $server->pull($reader)->{server_sequence}, 2, 'nor a greater server_sequence';
+        ok $_->is_silent,     'which are not acknowledged' for @connection;
+        is seen_after($reader, 0),                    '1:a 2:b', 'a reader sees nothing of it';
+        is $server->pull($reader)->{server_sequence}, 2,         'nor a greater server_sequence';
         is_deeply $server->push($other, op(op_id => 'beside'))->{accepted}, ['beside'], 'another vault is not held up';
 
         $one->{dbh}->$first_ends;
@@ -205,26 +233,31 @@ subtest 'two transactions held open' => sub {
         is $_->response->status, 200, 'then the pushes are acknowledged' for @connection;
         my @got = $server->pull_all($reader, $cursor);
         is $got[0]{op_id}, 'two', 'the reader goes on from its cursor: the second';
-        is_deeply [ sort map { $_->{op_id} } @got[ 1 .. 3 ] ], [qw(http0 http1 http2)], 'and the three';
-        is_deeply [ map { $_->{server_sequence} } @got ], [ $cursor + 1 .. $cursor + 4 ], 'without a gap';
+        is_deeply [ sort map { $_->{op_id} } @got[ 1 .. 3 ] ], [qw(http0 http1 http2)],        'and the three';
+        is_deeply [ map { $_->{server_sequence} } @got ],      [ $cursor + 1 .. $cursor + 4 ], 'without a gap';
         $_->{statement}->finish, $_->{dbh}->disconnect for $one, $two;
     }
 };
 
 subtest 'a push whose answer never came is sent again' => sub {
     my $hasty = Verstak::Server->new(
-        postgres => $pg, config => { 'database.url' => $pg->create_database('hasty'), 'http.request_timeout' => '1s', 'server.workers' => 2 });
+        postgres => $pg,
+        config   =>
+            { 'database.url' => $pg->create_database('hasty'), 'http.request_timeout' => '1s', 'server.workers' => 2 }
+    );
     my $token = $hasty->new_device;
     my $op    = op();
     my $lock  = $pg->dbh(dbname => 'hasty', attr => { AutoCommit => 0 });
     $lock->do('SELECT 1 FROM vaults FOR UPDATE');
-    is_error($hasty->push_response($token, [$op], idempotency_key => 'k'), 503, 'unavailable', 'a push that waits too long');
+    is_error($hasty->push_response($token, [$op], idempotency_key => 'k'),
+        503, 'unavailable', 'a push that waits too long');
     is $hasty->pull($token)->{server_sequence}, 0, 'readers are not held up';
     $lock->rollback;
     my $again = is_json_answer($hasty->push_response($token, [$op], idempotency_key => 'k'), 'the same again');
     is_deeply $again->{accepted}, [ $op->{op_id} ], 'accepted';
     $hasty->push($token, my $next = op());
-    is_deeply [ map {"$_->{server_sequence} $_->{op_id}"} $hasty->pull_all($token) ], [ "1 $op->{op_id}", "2 $next->{op_id}" ], 'stored once';
+    is_deeply [ map { "$_->{server_sequence} $_->{op_id}" } $hasty->pull_all($token) ],
+        [ "1 $op->{op_id}", "2 $next->{op_id}" ], 'stored once';
     $lock->disconnect;
 };
 

@@ -41,7 +41,7 @@ sub error_defects ($response, $status, $code) {
         push @defect, 'body is no JSON object';
     } else {
         push @defect, "code is not '$code'"   if ($data->{code} // '') ne $code;
-        push @defect, 'error is no sentence' if json_type($data->{error}) ne 'string' || $data->{error} !~ /\w/;
+        push @defect, 'error is no sentence'  if json_type($data->{error}) ne 'string' || $data->{error} !~ /\w/;
         push @defect, 'error tells internals' if $status == 500 && $data->{error} ne 'internal error';
     }
     push @defect, 'no Allow' if $status == 405 && !$response->header('Allow');
@@ -67,7 +67,8 @@ sub is_error ($response, $status, $code, $name, $error = undef) {
 # The answer is 200 with a JSON body; returns the data.
 sub is_json_answer ($response, $name) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $good = $response
+    my $good =
+           $response
         && $response->status == 200
         && $response->complete
         && ($response->header('Content-Type') // '') =~ m{\Aapplication/json(?:;\s*charset=utf-8)?\z}

@@ -2,8 +2,8 @@
 # is in it unless the test failed, and an end that also comes when the test dies or is interrupted.
 package Verstak::Guard;
 use v5.36;
-use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
+use File::Path   qw(remove_tree);
+use File::Temp   qw(tempdir);
 use Scalar::Util qw(refaddr weaken);
 use Test::Builder;
 

@@ -7,12 +7,12 @@
 #   $c->is_closed; $c->reset; $c->half_close;
 package Verstak::HTTP;
 use v5.36;
-use Carp qw(croak);
-use Errno qw(EAGAIN EINTR EINPROGRESS);
+use Carp     qw(croak);
+use Errno    qw(EAGAIN EINTR EINPROGRESS);
 use Exporter qw(import);
 use IO::Select;
-use JSON::PP ();
-use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY inet_aton inet_ntoa pack_sockaddr_in unpack_sockaddr_in);
+use JSON::PP    ();
+use Socket      qw(:DEFAULT IPPROTO_TCP TCP_NODELAY inet_aton inet_ntoa pack_sockaddr_in unpack_sockaddr_in);
 use Time::HiRes qw(time);
 use Verstak::HTTP::Response;
 use Verstak::Wait;
@@ -89,7 +89,7 @@ sub send_slowly ($self, $bytes, $piece, $rest) {
         $sent += $now;
         $self->wait_readable(time + $rest);
         Verstak::Wait::pause($rest) if !$self->{eof} && length $self->{in};
-        last if $self->{eof};
+        last                        if $self->{eof};
     }
     return $sent;
 }
@@ -143,7 +143,7 @@ sub response ($self, %option) {
     my $response;
     while (1) {
         while ($self->{in} !~ /\r\n\r\n/) {
-            next if $self->wait_readable($deadline);
+            next   if $self->wait_readable($deadline);
             return if $self->{eof};
             croak "no answer in time; so far: '$self->{in}'";
         }
@@ -194,8 +194,8 @@ sub read_chunks ($self, $response, $take, $deadline) {
         }
         my $length = hex $1;
         last if $length == 0;
-        $self->read_exactly($length, $take, $deadline) or return;
-        $self->read_exactly(2, sub { }, $deadline) or return;
+        $self->read_exactly($length, $take,   $deadline) or return;
+        $self->read_exactly(2,       sub { }, $deadline) or return;
     }
     until ($self->{in} =~ s/\A((?:[^\r\n]+\r\n)*)\r\n//) {
         $self->wait_readable($deadline) or return;
@@ -218,7 +218,7 @@ sub is_silent ($self, $seconds = 0.1) {
 }
 
 sub half_close ($self) { return shutdown $self->{socket}, 1 }
-sub close ($self)      { return CORE::close $self->{socket} }         ## no critic
+sub close      ($self) { return CORE::close $self->{socket} }    ## no critic
 
 # Ends the connection with an RST, as a crashed client or a cut line does.
 sub reset ($self) {    ## no critic
@@ -245,7 +245,7 @@ sub multipart (@parts) {
         $body .= qq{; name="$part->{name}"}         if defined $part->{name};
         $body .= qq{; filename="$part->{filename}"} if defined $part->{filename};
         $body .= "\r\n";
-        $body .= "Content-Type: $part->{type}\r\n"  if defined $part->{type};
+        $body .= "Content-Type: $part->{type}\r\n" if defined $part->{type};
         $body .= "\r\n$part->{content}\r\n";
     }
     return ("multipart/form-data; boundary=$boundary", "$body--$boundary--\r\n");

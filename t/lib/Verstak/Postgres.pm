@@ -11,9 +11,9 @@ use v5.36;
 use parent 'Verstak::Guard';
 use DBI;
 use IO::Socket::INET;
-use POSIX ();
+use POSIX              ();
 use Verstak::Processes qw(alive children_of kill_all slurp);
-use Verstak::Wait qw(wait_for wait_until);
+use Verstak::Wait      qw(wait_for wait_until);
 
 # The unprivileged user that PostgreSQL runs as when the test runs as root; undef when it does not.
 sub run_as () {
@@ -25,7 +25,7 @@ sub run_as () {
 
 sub bin_dir () {
     state $dir = do {
-        my @places = sort { ($b =~ /(\d+)/a)[0] <=> ($a =~ /(\d+)/a)[0] } glob '/usr/lib/postgresql/[0-9]*/bin';
+        my @places  = sort { ($b =~ /(\d+)/a)[0] <=> ($a =~ /(\d+)/a)[0] } glob '/usr/lib/postgresql/[0-9]*/bin';
         my ($found) = grep { -x "$_/postgres" } $ENV{VERSTAK_TEST_PG_BIN} // (), @places, split /:/, $ENV{PATH};
         $found // die "cannot find the PostgreSQL programs; set VERSTAK_TEST_PG_BIN\n";
     };
@@ -72,9 +72,9 @@ sub new ($class, %option) {
 sub spawn ($self, @command) {
     defined(my $pid = fork) or die "cannot fork: $!\n";
     return $pid if $pid;
-    open STDIN,  '<',  '/dev/null' or POSIX::_exit(127);
+    open STDIN,  '<',  '/dev/null'  or POSIX::_exit(127);
     open STDOUT, '>>', $self->{log} or POSIX::_exit(127);
-    open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
+    open STDERR, '>&', \*STDOUT     or POSIX::_exit(127);
     chdir '/';
     local $ENV{LC_ALL} = 'C';
     { no warnings 'exec'; exec { $command[0] } @command; }
@@ -82,12 +82,11 @@ sub spawn ($self, @command) {
 }
 
 sub initdb ($self) {
-    my $pid = $self->spawn(
-        as_user(
-            bin_dir() . '/initdb', qw(--no-sync --no-instructions -A trust -U postgres -E UTF8 --locale=C.UTF-8 -D),
-            $self->{data}
-        )
-    );
+    my $pid = $self->spawn(as_user(
+        bin_dir() . '/initdb',
+        qw(--no-sync --no-instructions -A trust -U postgres -E UTF8 --locale=C.UTF-8 -D),
+        $self->{data}
+    ));
     waitpid $pid, 0;
     die "initdb failed:\n" . slurp($self->{log}) if $?;
     return;
@@ -136,11 +135,11 @@ sub running ($self) {
     return 0;
 }
 
-sub pid ($self)        { return $self->{pid} }
-sub port ($self)       { return $self->{port} }
+sub pid        ($self) { return $self->{pid} }
+sub port       ($self) { return $self->{port} }
 sub socket_dir ($self) { return $self->{run} }
-sub data_dir ($self)   { return $self->{data} }
-sub log_file ($self)   { return $self->{log} }
+sub data_dir   ($self) { return $self->{data} }
+sub log_file   ($self) { return $self->{log} }
 
 # Modes as of pg_ctl: smart, fast (default), immediate.
 sub stop ($self, $mode = 'fast') {
@@ -167,7 +166,7 @@ sub kill9 ($self) {
 
 # The database hangs: connections stay open, nothing is answered.
 sub freeze ($self) { kill STOP => $self->{pid}, children_of($self->{pid}); return $self }
-sub thaw ($self)   { kill CONT => $self->{pid}, children_of($self->{pid}); return $self }
+sub thaw   ($self) { kill CONT => $self->{pid}, children_of($self->{pid}); return $self }
 
 # A URI for database.url; over TCP when the cluster listens there, unless socket => 1.
 sub url ($self, %option) {
@@ -179,10 +178,8 @@ sub url ($self, %option) {
 }
 
 sub connect_as ($self, $user, $dbname, %attribute) {
-    return DBI->connect(
-        "dbi:Pg:dbname=$dbname;host=$self->{run};port=$self->{port}",
-        $user, '', { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1, %attribute }
-    );
+    return DBI->connect("dbi:Pg:dbname=$dbname;host=$self->{run};port=$self->{port}",
+        $user, '', { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1, %attribute });
 }
 
 # A DBI handle; by default the superuser's, in the server's database. Attributes of DBI as attr => {…}.

@@ -2,7 +2,7 @@
 # behind, and by tests that look at titles, states and descendants.
 package Verstak::Processes;
 use v5.36;
-use Exporter qw(import);
+use Exporter      qw(import);
 use Verstak::Wait qw(wait_until);
 our @EXPORT_OK = qw(alive title parent descendants children_of in_session kill_all slurp running_uid adopt_orphans);
 

@@ -1,24 +1,24 @@
-# A running verstak-sync-server for one test: its own data directory, port and database, all of which go with the object.
+# A running verstak-sync-server for one test: its own data directory, port and database, which go with the object.
 #
 #   my $server = Verstak::Server->new(config => { 'attempts.pair' => 5, 'server.workers' => 2 });
 #   my $token  = $server->pair($server->create_user('ann'));
 #   my $answer = $server->push($token, Verstak::Server::op(entity_id => 'a.md'));
 #
-# Options of new: config (flat keys of config.yml), args and env for the command, postgres (a Verstak::Postgres to use for
-# database.url; with VERSTAK_TEST_DATABASE=shared each server gets one of its own), database => 'private' | 'shared' to
+# Options of new: config (flat keys of config.yml), args and env for the command, postgres (a Verstak::Postgres to use
+# for database.url; with VERSTAK_TEST_DATABASE=shared each server gets one of its own), database => 'private' | 'shared' to
 # insist, crash_expected (else an abort, a sanitizer's report or a crash in the log fails the test), start => 0.
 # The binary is $VERSTAK_BIN. As root the server drops to the user $VERSTAK_TEST_USER (postgres).
 package Verstak::Server;
 use v5.36;
 use parent 'Verstak::Guard';
-use Carp qw(croak);
-use Cwd ();
+use Carp  qw(croak);
+use Cwd   ();
 use POSIX ();
 use Test::Builder;
 use Verstak::HTTP qw(encode_json multipart);
 use Verstak::Postgres;
 use Verstak::Processes qw(adopt_orphans alive descendants in_session kill_all slurp title);
-use Verstak::Wait qw(wait_for wait_until);
+use Verstak::Wait      qw(wait_for wait_until);
 
 our $ADMIN          = 'root';
 our $ADMIN_PASSWORD = 'correct horse battery';
@@ -52,7 +52,7 @@ sub new ($class, %option) {
     $self->{config} = { %DEFAULT, %{ $option{config} // {} } };
     $self->{listen} = $option{listen} // '127.0.0.1:0';
     my $database = $option{database} // $ENV{VERSTAK_TEST_DATABASE} // 'private';
-    $self->{postgres} //= Verstak::Postgres->new if $database eq 'shared';
+    $self->{postgres}               //= Verstak::Postgres->new if $database eq 'shared';
     $self->{config}{'database.url'} //= $self->{postgres}->url if $self->{postgres};
     my $user = Verstak::Postgres::run_as();
     $self->{config}{'server.user'} //= $user if $user;
@@ -63,12 +63,12 @@ sub new ($class, %option) {
     return $self;
 }
 
-sub base ($self)     { return $self->{base} }
-sub data ($self)     { return $self->{data} }
-sub pid ($self)      { return $self->{pid} }
-sub port ($self)     { return $self->{port} }
-sub postgres ($self) { return $self->{postgres} }
-sub log_file ($self) { return $self->{log} }
+sub base        ($self) { return $self->{base} }
+sub data        ($self) { return $self->{data} }
+sub pid         ($self) { return $self->{pid} }
+sub port        ($self) { return $self->{port} }
+sub postgres    ($self) { return $self->{postgres} }
+sub log_file    ($self) { return $self->{log} }
 sub config_file ($self) { return "$self->{data}/config.yml" }
 
 # --- configuration -------------------------------------------------------------------------------------------------
@@ -126,14 +126,14 @@ sub spawn ($self, @arguments) {
         POSIX::setsid();
         delete @ENV{ grep { /\AVERSTAK_(?!TEST)/ } keys %ENV };
         %ENV = (%ENV, %{ $self->{env} // {} });
-        open STDIN,  '<',  '/dev/null' or POSIX::_exit(127);
+        open STDIN,  '<',  '/dev/null'  or POSIX::_exit(127);
         open STDOUT, '>>', $self->{log} or POSIX::_exit(127);
-        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
+        open STDERR, '>&', \*STDOUT     or POSIX::_exit(127);
         chdir $self->{base};
-        { no warnings 'exec'; exec { $binary } $binary, @arguments; }
+        { no warnings 'exec'; exec {$binary} $binary, @arguments; }
         POSIX::_exit(127);
     }
-    $self->{pid}      = $pid;
+    $self->{pid} = $pid;
     $self->{sessions}{$pid} = 1;
     $self->watch($pid);
     return $pid;
@@ -233,7 +233,13 @@ sub stop ($self, %option) {
     my @pids = $self->pids;
     $self->signal($option{signal} // 'TERM');
     wait_for('the server to stop', $option{timeout} // 40, sub { !$self->running });
-    wait_for('the children to leave', 20, sub { !grep { alive($_) } @pids });
+    wait_for(
+        'the children to leave',
+        20,
+        sub {
+            !grep { alive($_) } @pids;
+        }
+    );
     return $self->{status};
 }
 
@@ -343,7 +349,8 @@ sub create_user ($self, $name = next_name('user'), $password = $PASSWORD) {
     return ($name, $password);
 }
 
-# Pairs a device and returns its token; pair_device gives the whole answer. Options: device_name, client_version, vault_id.
+# Pairs a device and returns its token; pair_device gives the whole answer.
+# Options: device_name, client_version, vault_id.
 sub pair_device ($self, $name, $password, %option) {
     my $response = $self->request(
         POST => '/api/client/pair',
@@ -364,9 +371,14 @@ sub new_device ($self, %option) {
 # An operation with all fields; each call has another op_id.
 sub op (%field) {
     return {
-        op_id       => next_name('op'), entity_type   => 'note', entity_id            => 'Notes/a.md',
-        op_type     => 'update',        payload_json  => '',     client_sequence      => 0,
-        created_at  => '2026-11-22T10:15:00Z', last_seen_server_seq => 0,
+        op_id                => next_name('op'),
+        entity_type          => 'note',
+        entity_id            => 'Notes/a.md',
+        op_type              => 'update',
+        payload_json         => '',
+        client_sequence      => 0,
+        created_at           => '2026-11-22T10:15:00Z',
+        last_seen_server_seq => 0,
         %field
     };
 }
@@ -403,8 +415,12 @@ sub pull_all ($self, $token, $since = 0, %field) {
 
 # Uploads bytes as a blob; the answer's data ({sha256, size}).
 sub upload_response ($self, $token, $bytes, %option) {
-    my ($type, $body) = multipart({ name => 'file', filename => 'a.bin', type => 'application/octet-stream',
-            content => $bytes });
+    my ($type, $body) = multipart({
+        name     => 'file',
+        filename => 'a.bin',
+        type     => 'application/octet-stream',
+        content  => $bytes
+    });
     return $self->request(POST => '/api/v1/blobs/', token => $token, type => $type, body => $body, %option);
 }
 
@@ -418,11 +434,9 @@ sub upload ($self, $token, $bytes) {
 sub dbh ($self) {
     return $self->{postgres}->dbh if $self->{postgres};
     my ($socket) = glob "$self->{data}/run/.s.PGSQL.*[0-9]" or croak 'the private PostgreSQL has no socket';
-    my ($port) = $socket =~ /(\d+)\z/;
-    return DBI->connect(
-        "dbi:Pg:dbname=verstak;host=$self->{data}/run;port=$port",
-        'verstak', '', { RaiseError => 1, PrintError => 0, AutoInactiveDestroy => 1 }
-    );
+    my ($port)   = $socket =~ /(\d+)\z/;
+    return DBI->connect("dbi:Pg:dbname=verstak;host=$self->{data}/run;port=$port",
+        'verstak', '', { RaiseError => 1, PrintError => 0, AutoInactiveDestroy => 1 });
 }
 
 # A name that no other call in this test gives.

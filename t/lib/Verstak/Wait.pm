@@ -2,8 +2,8 @@
 # Nothing in t/ sleeps for a fixed time and hopes.
 package Verstak::Wait;
 use v5.36;
-use Carp qw(croak);
-use Exporter qw(import);
+use Carp        qw(croak);
+use Exporter    qw(import);
 use Time::HiRes qw(time);
 our @EXPORT_OK = qw(wait_for wait_until pause);
 

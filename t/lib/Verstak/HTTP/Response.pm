@@ -11,12 +11,17 @@ sub from_head ($class, $head) {
         or die "not a status line: '$first'\n";
     my @header = map { /\A([^:\s]+):[ \t]*(.*?)[ \t]*\z/s ? [ $1, $2 ] : die "not a header line: '$_'\n" } @line;
     return bless {
-        version => $version, status => $status, reason => $reason, headers => \@header, body => '', complete => 1,
+        version  => $version,
+        status   => $status,
+        reason   => $reason,
+        headers  => \@header,
+        body     => '',
+        complete => 1,
     }, $class;
 }
 
-sub status ($self)   { return $self->{status} }
-sub body ($self)     { return $self->{body} }
+sub status   ($self) { return $self->{status} }
+sub body     ($self) { return $self->{body} }
 sub complete ($self) { return $self->{complete} }    # false: the connection ended in the middle of the body
 
 # All values of a header, in order; in scalar context the first.
@@ -25,7 +30,9 @@ sub header ($self, $name) {
     return wantarray ? @value : $value[0];
 }
 
-sub header_names ($self) { return map { lc $_->[0] } @{ $self->{headers} } }
+sub header_names ($self) {
+    return map { lc $_->[0] } @{ $self->{headers} };
+}
 
 # The body as data; undef when it is no JSON.
 sub json ($self) {
