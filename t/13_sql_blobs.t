@@ -83,15 +83,29 @@ for my $case (['one vault', $other, $other, 100, $much], ['one user', $one, $two
         my $second = $schema->connect;
         my @first  = ($first_token,  sha("1 $what"), 60, @quota);
         my @second = ($second_token, sha("2 $what"), 60, @quota);
-        is(one(blob_reserve => @$_)->{error_code}, undef, 'reserved') for \@first, \@second;
         $first->begin_work;
-        is($schema->one($first, blob_commit => @first)->{error_code}, undef, 'the first fits');
-        $schema->start($second, blob_commit => @second);
+        is($schema->one($first, blob_reserve => @first)->{error_code}, undef, 'the first fits');
+        $schema->start($second, blob_reserve => @second);
         $schema->blocked($second);
         $first->commit;
-        is($schema->result($second)->[0]{error_code}, 'quota_exceeded', 'the second does not');
+        is($schema->result($second)->[0]{error_code}, 'quota_exceeded', 'the second does not, before its file is in place');
+        is(one(blob_commit => @second)->{error_code}, 'quota_exceeded', 'nor without asking');
+        is(one(blob_reserve => @first)->{error_code}, undef, 'the first may ask again');
+        is(one(blob_commit => @first)->{error_code}, undef, 'and commits what it reserved');
+        is(one(blob_reserve => @second)->{error_code}, 'quota_exceeded', 'committed bytes count as reserved ones did');
     };
 }
+
+subtest 'a reservation that is never committed' => sub {
+    my @quota = (1000, $much);
+    my $held = $dbh->selectrow_array('SELECT blob_bytes FROM vaults v JOIN devices d ON d.vault_id = v.id WHERE d.token_hash = $1', undef, $other);
+    is(one(blob_reserve => $other, sha('first to reserve'), 1000 - $held, @quota)->{error_code}, undef, 'takes all that is left');
+    is(one(blob_reserve => $other, sha('reserved late'), 1, @quota)->{error_code}, 'quota_exceeded', 'nothing is left');
+    $dbh->do('UPDATE blob_reservations SET expires_at = now() WHERE sha256 = $1', undef, sha('first to reserve'));
+    is(one(blob_reserve => $other, sha('reserved late'), 1, @quota)->{error_code}, undef, 'free again when its time is over');
+    is(one(blob_commit => $other, sha('first to reserve'), 1000 - $held, @quota)->{error_code}, 'quota_exceeded', 'too late for the first');
+    is(one(blob_commit => $other, sha('reserved late'), 1, @quota)->{error_code}, undef, 'the second commits');
+};
 
 subtest 'the same blob by two vaults at once' => sub {
     my $first  = $schema->connect;
@@ -130,16 +144,16 @@ sub age ($name) { $dbh->do(q{UPDATE blobs SET touched_at = now() - interval '2 h
 
 subtest 'janitor: what nothing references' => sub {
     is_deeply(candidates(), [], 'not within the grace time');
-    one(blob_reserve => $one, sha('left'), 7, $much, $much);
+    one(blob_reserve => $one, sha('never committed'), 7, $much, $much);
     age($_) for 'left', 'a';
-    my ($left) = $dbh->selectrow_array('SELECT $1::bytea', undef, sha('left'));
+    my ($left) = $dbh->selectrow_array('SELECT $1::bytea', undef, sha('never committed'));
     is_deeply(candidates(), [$left], 'a reservation that nobody came back for');
     is(one(janitor_blob_lock => sha('a'), $hour)->{removable}, 0, 'a referenced one is not removable, however old');
     is(one(janitor_blob_lock => sha('never'), $hour)->{removable}, 0, 'nor one that is not there');
-    is(one(janitor_blob_lock => sha('left'), $hour)->{removable}, 1, 'removable');
-    is_deeply($schema->call($dbh, janitor_blob_candidates => $hour, sha('left'), 10), [], 'the list goes on after a hash');
-    one(blob_reserve => $one, sha('left'), 7, $much, $much);
-    is(one(janitor_blob_lock => sha('left'), $hour)->{removable}, 0, 'touched since the list was made');
+    is(one(janitor_blob_lock => sha('never committed'), $hour)->{removable}, 1, 'removable');
+    is_deeply($schema->call($dbh, janitor_blob_candidates => $hour, sha('never committed'), 10), [], 'the list goes on after a hash');
+    one(blob_reserve => $one, sha('never committed'), 7, $much, $much);
+    is(one(janitor_blob_lock => sha('never committed'), $hour)->{removable}, 0, 'touched since the list was made');
 };
 
 subtest 'janitor: an upload of the same content at the same moment' => sub {
@@ -147,23 +161,23 @@ subtest 'janitor: an upload of the same content at the same moment' => sub {
     my $upload  = $schema->connect;
     age('left');
     $janitor->begin_work;
-    is($schema->one($janitor, janitor_blob_lock => sha('left'), $hour)->{removable}, 1, 'locked, its file is being unlinked');
-    $schema->start($upload, blob_reserve => $one, sha('left'), 7, $much, $much);
+    is($schema->one($janitor, janitor_blob_lock => sha('never committed'), $hour)->{removable}, 1, 'locked, its file is being unlinked');
+    $schema->start($upload, blob_reserve => $one, sha('never committed'), 7, $much, $much);
     $schema->blocked($upload);
-    is($schema->one($janitor, janitor_blob_delete => sha('left'))->{removed}, 1, 'the row goes');
+    is($schema->one($janitor, janitor_blob_delete => sha('never committed'))->{removed}, 1, 'the row goes');
     $janitor->commit;
     is($schema->result($upload)->[0]{error_code}, undef, 'the upload made a row of its own, before it looks for a file');
-    is(one(blob_commit => $one, sha('left'), 7, $much, $much)->{error_code}, undef, 'and commits');
+    is(one(blob_commit => $one, sha('never committed'), 7, $much, $much)->{error_code}, undef, 'and commits');
     is(size($one, 'left'), 7, 'there');
     totals_are_right('after the race');
 
-    one(blob_reserve => $one, sha('late'), 7, $much, $much);
+    one(blob_reserve => $one, sha('reserved late'), 7, $much, $much);
     age('late');
     $janitor->begin_work;
-    $schema->one($janitor, janitor_blob_lock => sha('late'), $hour);
-    $schema->start($upload, blob_commit => $one, sha('late'), 7, $much, $much);
+    $schema->one($janitor, janitor_blob_lock => sha('reserved late'), $hour);
+    $schema->start($upload, blob_commit => $one, sha('reserved late'), 7, $much, $much);
     $schema->blocked($upload);
-    $schema->one($janitor, janitor_blob_delete => sha('late'));
+    $schema->one($janitor, janitor_blob_delete => sha('reserved late'));
     $janitor->commit;
     is($schema->result($upload)->[0]{error_code}, 'blob_unavailable', 'a commit after the grace time finds no reservation');
     is(size($one, 'late'), undef, 'and makes no reference to nothing');

@@ -1,31 +1,37 @@
--- Why this vault may not take a_size bytes more; NULL: it may. The user's own quotas go before the configured ones.
-CREATE OR REPLACE FUNCTION blob_quota_error(a_vault bigint, a_user bigint, a_size bigint, a_vault_quota bigint, a_user_quota bigint)
+-- Why this vault may not take a_size bytes more; NULL: it may. The user's own quotas go before the configured ones. What other
+-- uploads have reserved counts as if it were there. Called under the locks of user and vault.
+CREATE OR REPLACE FUNCTION blob_quota_error(
+    a_vault bigint, a_user bigint, a_sha256 bytea, a_size bigint, a_vault_quota bigint, a_user_quota bigint)
 RETURNS text LANGUAGE sql STABLE AS $$
+    WITH reserved AS (
+        SELECT coalesce(sum(r.size) FILTER (WHERE r.vault_id = a_vault), 0) AS vault, coalesce(sum(r.size), 0) AS all
+        FROM blob_reservations r
+        WHERE r.user_id = a_user AND r.expires_at > clock_timestamp() AND NOT (r.vault_id = a_vault AND r.sha256 = a_sha256))
     SELECT CASE
-        WHEN (SELECT v.blob_bytes FROM vaults v WHERE v.id = a_vault) > coalesce(u.vault_quota, a_vault_quota) - a_size
+        WHEN (SELECT v.blob_bytes FROM vaults v WHERE v.id = a_vault) + reserved.vault > coalesce(u.vault_quota, a_vault_quota) - a_size
             THEN 'the vault''s quota is exceeded'
-        WHEN (SELECT sum(v.blob_bytes) FROM vaults v WHERE v.user_id = a_user) > coalesce(u.user_quota, a_user_quota) - a_size
+        WHEN (SELECT sum(v.blob_bytes) FROM vaults v WHERE v.user_id = a_user) + reserved.all > coalesce(u.user_quota, a_user_quota) - a_size
             THEN 'the user''s quota is exceeded'
         END
-    FROM users u WHERE u.id = a_user;
+    FROM users u, reserved WHERE u.id = a_user;
 $$;
 
 CREATE OR REPLACE FUNCTION blob_total_add(a_sha256 bytea, a_blobs bigint, a_bytes bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE blob_totals SET blobs = blobs + a_blobs, bytes = bytes + a_bytes WHERE part = get_byte(a_sha256, 0) / 16;
 $$;
 
--- Before the file goes into place: from now on the janitor leaves blob and file alone for the grace time. Takes no lock
--- but the blob's; the quota is looked at here to refuse early, and decided in blob_commit.
+-- Before the file goes into place: from now on the janitor leaves blob and file alone for the grace time, and the bytes are held
+-- of the quotas until blob_commit, so that an upload that gets its file into place is not refused afterwards. An upload that
+-- never commits holds them for ten minutes.
 CREATE OR REPLACE FUNCTION blob_reserve(
     a_token bytea, a_sha256 bytea, a_size bigint, a_vault_quota bigint, a_user_quota bigint,
     OUT auth int, OUT user_name text, OUT touch bool, OUT error_code text, OUT error_detail text, OUT already bool)
 LANGUAGE plpgsql AS $$
 DECLARE
-    d      device_principals;
+    d      device_principals := device_lock(a_token);
     t_size bigint;
     t_new  bool;
 BEGIN
-    SELECT * INTO d FROM device_principals p WHERE p.token_hash = a_token;
     auth := coalesce(d.auth, 1);
     user_name := d.user_name;
     touch := coalesce(d.touch, false);
@@ -34,11 +40,15 @@ BEGIN
     END IF;
     already := EXISTS (SELECT FROM vault_blobs r WHERE r.vault_id = d.vault_id AND r.sha256 = a_sha256);
     IF NOT already THEN
-        error_detail := blob_quota_error(d.vault_id, d.user_id, a_size, a_vault_quota, a_user_quota);
+        error_detail := blob_quota_error(d.vault_id, d.user_id, a_sha256, a_size, a_vault_quota, a_user_quota);
         IF error_detail IS NOT NULL THEN
             error_code := 'quota_exceeded';
             RETURN;
         END IF;
+        DELETE FROM blob_reservations WHERE user_id = d.user_id AND expires_at <= clock_timestamp();
+        INSERT INTO blob_reservations AS r (user_id, vault_id, sha256, size, expires_at)
+        VALUES (d.user_id, d.vault_id, a_sha256, a_size, clock_timestamp() + interval '10 minutes')
+        ON CONFLICT (user_id, vault_id, sha256) DO UPDATE SET expires_at = excluded.expires_at;
     END IF;
     INSERT INTO blobs (sha256, size, touched_at) VALUES (a_sha256, a_size, clock_timestamp())
     ON CONFLICT (sha256) DO UPDATE SET touched_at = clock_timestamp()
@@ -70,10 +80,14 @@ BEGIN
     IF already THEN
         RETURN;
     END IF;
-    error_detail := blob_quota_error(d.vault_id, d.user_id, a_size, a_vault_quota, a_user_quota);
-    IF error_detail IS NOT NULL THEN
-        error_code := 'quota_exceeded';
-        RETURN;
+    DELETE FROM blob_reservations
+    WHERE user_id = d.user_id AND vault_id = d.vault_id AND sha256 = a_sha256 AND expires_at > clock_timestamp();
+    IF NOT FOUND THEN
+        error_detail := blob_quota_error(d.vault_id, d.user_id, a_sha256, a_size, a_vault_quota, a_user_quota);
+        IF error_detail IS NOT NULL THEN
+            error_code := 'quota_exceeded';
+            RETURN;
+        END IF;
     END IF;
     SELECT b.referenced INTO t_referenced FROM blobs b WHERE b.sha256 = a_sha256 AND b.size = a_size FOR NO KEY UPDATE;
     IF NOT FOUND THEN

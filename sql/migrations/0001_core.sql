@@ -123,6 +123,16 @@ CREATE TABLE vault_blobs (
 
 CREATE INDEX vault_blobs_sha256 ON vault_blobs (sha256);
 
+-- Bytes that uploads on their way hold of the quotas of their user and vault, until they commit or the time is over.
+CREATE TABLE blob_reservations (
+    user_id    bigint      NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    vault_id   bigint      NOT NULL,
+    sha256     bytea       NOT NULL,
+    size       bigint      NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (user_id, vault_id, sha256)
+);
+
 -- Number and bytes of the rows in blobs, in sixteen parts (first digit of the hash) so that uploads do not queue for
 -- one row. Kept in the transaction that adds or removes the blob.
 CREATE TABLE blob_totals (
