@@ -144,16 +144,16 @@ sub age ($name) { $dbh->do(q{UPDATE blobs SET touched_at = now() - interval '2 h
 
 subtest 'janitor: what nothing references' => sub {
     is_deeply(candidates(), [], 'not within the grace time');
-    one(blob_reserve => $one, sha('never committed'), 7, $much, $much);
+    one(blob_reserve => $one, sha('left'), 7, $much, $much);
     age($_) for 'left', 'a';
-    my ($left) = $dbh->selectrow_array('SELECT $1::bytea', undef, sha('never committed'));
+    my ($left) = $dbh->selectrow_array('SELECT $1::bytea', undef, sha('left'));
     is_deeply(candidates(), [$left], 'a reservation that nobody came back for');
     is(one(janitor_blob_lock => sha('a'), $hour)->{removable}, 0, 'a referenced one is not removable, however old');
     is(one(janitor_blob_lock => sha('never'), $hour)->{removable}, 0, 'nor one that is not there');
-    is(one(janitor_blob_lock => sha('never committed'), $hour)->{removable}, 1, 'removable');
-    is_deeply($schema->call($dbh, janitor_blob_candidates => $hour, sha('never committed'), 10), [], 'the list goes on after a hash');
-    one(blob_reserve => $one, sha('never committed'), 7, $much, $much);
-    is(one(janitor_blob_lock => sha('never committed'), $hour)->{removable}, 0, 'touched since the list was made');
+    is(one(janitor_blob_lock => sha('left'), $hour)->{removable}, 1, 'removable');
+    is_deeply($schema->call($dbh, janitor_blob_candidates => $hour, sha('left'), 10), [], 'the list goes on after a hash');
+    one(blob_reserve => $one, sha('left'), 7, $much, $much);
+    is(one(janitor_blob_lock => sha('left'), $hour)->{removable}, 0, 'touched since the list was made');
 };
 
 subtest 'janitor: an upload of the same content at the same moment' => sub {
@@ -161,23 +161,23 @@ subtest 'janitor: an upload of the same content at the same moment' => sub {
     my $upload  = $schema->connect;
     age('left');
     $janitor->begin_work;
-    is($schema->one($janitor, janitor_blob_lock => sha('never committed'), $hour)->{removable}, 1, 'locked, its file is being unlinked');
-    $schema->start($upload, blob_reserve => $one, sha('never committed'), 7, $much, $much);
+    is($schema->one($janitor, janitor_blob_lock => sha('left'), $hour)->{removable}, 1, 'locked, its file is being unlinked');
+    $schema->start($upload, blob_reserve => $one, sha('left'), 7, $much, $much);
     $schema->blocked($upload);
-    is($schema->one($janitor, janitor_blob_delete => sha('never committed'))->{removed}, 1, 'the row goes');
+    is($schema->one($janitor, janitor_blob_delete => sha('left'))->{removed}, 1, 'the row goes');
     $janitor->commit;
     is($schema->result($upload)->[0]{error_code}, undef, 'the upload made a row of its own, before it looks for a file');
-    is(one(blob_commit => $one, sha('never committed'), 7, $much, $much)->{error_code}, undef, 'and commits');
+    is(one(blob_commit => $one, sha('left'), 7, $much, $much)->{error_code}, undef, 'and commits');
     is(size($one, 'left'), 7, 'there');
     totals_are_right('after the race');
 
-    one(blob_reserve => $one, sha('reserved late'), 7, $much, $much);
+    one(blob_reserve => $one, sha('late'), 7, $much, $much);
     age('late');
     $janitor->begin_work;
-    $schema->one($janitor, janitor_blob_lock => sha('reserved late'), $hour);
-    $schema->start($upload, blob_commit => $one, sha('reserved late'), 7, $much, $much);
+    $schema->one($janitor, janitor_blob_lock => sha('late'), $hour);
+    $schema->start($upload, blob_commit => $one, sha('late'), 7, $much, $much);
     $schema->blocked($upload);
-    $schema->one($janitor, janitor_blob_delete => sha('reserved late'));
+    $schema->one($janitor, janitor_blob_delete => sha('late'));
     $janitor->commit;
     is($schema->result($upload)->[0]{error_code}, 'blob_unavailable', 'a commit after the grace time finds no reservation');
     is(size($one, 'late'), undef, 'and makes no reference to nothing');
