@@ -201,12 +201,13 @@ subtest 'a worker that does not get ready is killed' => sub {
     my $server = new_server(crash_expected => 1);
     my ($worker) = $server->pids_of('worker');
     my $mark = $server->log_mark;
+    $pg->freeze;    # a worker gives the database 3 s before it says ready: time to stop it
     kill KILL => $worker;
-    wait_for('the new worker', 15, sub { count_of($server, 'worker') == 2 });
-    my ($new) = grep { title($_) =~ /worker 1\b/ } $server->pids_of('worker');
+    my $new = wait_for('the new worker', 15, sub { (grep { $_ != $worker && title($_) =~ /worker 1\b/ } $server->pids_of('worker'))[0] });
     kill STOP => $new;
+    $pg->thaw;
     $server->log_like(qr/worker 1 .* is not ready after 60 s: killing it/, since => $mark, timeout => 90);
-    pass 'killed';
+    ok wait_until(20, sub { count_of($server, 'worker') == 2 && !alive($new) }), 'and another one is started';
 };
 
 subtest 'kill -9 of the master' => sub {
