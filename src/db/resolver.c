@@ -18,10 +18,10 @@
 #include "core/mem.h"
 #include "db/background.h"
 
-/* What thread and resolver share. The eventfd says that found and error are set; before, only the thread touches them.
- */
+/* What thread and resolver share. Until `done` only the thread touches found and error; the eventfd wakes the loop. */
 struct lookup {
     atomic_int owners;
+    atomic_bool done;
     int done_fd;
     struct db_endpoints *written; /* a copy of its own */
     struct db_endpoints *found;
@@ -78,6 +78,7 @@ static struct lookup *lookup_new(const struct db_endpoints *written)
     struct lookup *l = mem_zalloc(sizeof(*l));
     l->done_fd = fd;
     atomic_init(&l->owners, 2);
+    atomic_init(&l->done, false);
     strbuf_init(&l->error);
     l->written = db_endpoints_new();
     for (size_t i = 0; i < written->count; i++)
@@ -107,6 +108,7 @@ static void *lookup_run(void *arg)
 {
     struct lookup *l = arg;
     l->found = db_resolve(l->written, &l->error);
+    atomic_store(&l->done, true);
     uint64_t one = 1;
     if (write(l->done_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
         log_error("cannot report a host name look-up: %s", strerror(errno));
@@ -130,6 +132,8 @@ static void resolver_on_done(h2o_socket_t *sock, const char *failure)
     struct db_resolver *r = sock->data;
     (void)failure;
     struct lookup *l = r->lookup;
+    if (!atomic_load(&l->done))
+        return;
     struct db_endpoints *found = l->found;
     l->found = NULL;
     char *error = strbuf_detach(&l->error);
