@@ -9,7 +9,7 @@ use Test::Builder;
 
 my %guards;    # address => weak reference, of this process
 my $owner = $$;
-my $failed;
+my ($failed, $keep, @directories);
 
 # Makes the test program fail although its tests passed, for what is only seen at its end.
 sub fail_at_end () { $failed = 1; return }
@@ -29,17 +29,14 @@ sub adopt ($class, $self, $prefix) {
     return $self;
 }
 
-# Ends what the guard guards; the subclass has shutdown().
+# Ends what the guard guards; the subclass has shutdown(). The directory goes at the end of the test, when it is known
+# whether it passed: an object that goes out of scope may go because the test dies.
 sub finish ($self) {
     return if $self->{finished}++ || $self->{owner} != $$;
     delete $guards{ refaddr $self};
     $self->shutdown;
-    my $test = Test::Builder->new;
-    if (!$test->is_passing || $self->{keep} || $ENV{VERSTAK_TEST_KEEP}) {
-        $test->diag("kept $self->{base}");
-        return;
-    }
-    remove_tree($self->{base});
+    push @directories, $self->{base};
+    $keep = 1 if $self->{keep};
     return;
 }
 
@@ -49,14 +46,17 @@ sub DESTROY ($self) {
     return;
 }
 
-# A test that died is a failed one, which Test::Builder does not know yet when this runs.
 END {
     if ($$ == $owner) {
         my $status = $?;
-        my @left   = grep { defined } values %guards;
-        $_->{keep} = 1 for $status ? @left : ();
         # Servers first: their database goes last.
-        $_->finish for sort { $b->rank <=> $a->rank } @left;
+        $_->finish for sort { $b->rank <=> $a->rank } grep { defined } values %guards;
+        my $test = Test::Builder->new;
+        if ($status || $failed || $keep || $ENV{VERSTAK_TEST_KEEP} || !$test->is_passing) {
+            $test->diag("kept $_") for @directories;
+        } else {
+            remove_tree(@directories);
+        }
         $? = $status || ($failed ? 1 : 0);
     }
 }
