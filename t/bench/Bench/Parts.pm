@@ -116,8 +116,31 @@ sub part_push () {
             sub { pgbench($server, 32, @scripts) }
         );
         figure("push of $operations, 32 connections, 64 vaults / pgbench", $ours, $reference, 'push/s', least => 0.85);
+        what_limits_pushes($server, $scratch, \@scripts) if $operations == 1;
         $server->stop;
     }
+    return;
+}
+
+# Without waiting for the disk, and with eight pushes (of vaults of their own, so that nothing deadlocks) in one transaction: what
+# the commits cost, and what combining them would bring.
+sub what_limits_pushes ($server, $scratch, $scripts) {
+    my ($unsynced, $synced) = by_turns(
+        sub { local $ENV{PGOPTIONS} = '-c synchronous_commit=off'; pgbench($server, 32, @$scripts) },
+        sub { pgbench($server, 32, @$scripts) }
+    );
+    figure('pgbench, pushes of 1 without waiting for the disk / as they are', $unsynced, $synced, 'push/s');
+    my @statements = map { slurp($_) =~ s/\A\\set .*\n//r } @$scripts;
+    my @combined;
+    while (my @eight = splice @statements, 0, 8) {
+        push @combined, scratch_file($scratch, 'combined-' . @combined . '.sql',
+            "\\set r random(1, 1000000000000)\nBEGIN;\n" . join('', @eight) . "COMMIT;\n");
+    }
+    my ($together, $single) = by_turns(
+        sub { 8 * pgbench($server, 32, @combined) },
+        sub { pgbench($server, 32, @$scripts) }
+    );
+    figure('pgbench, 8 pushes of 1 in one transaction / one each', $together, $single, 'push/s');
     return;
 }
 
