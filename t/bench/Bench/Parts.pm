@@ -90,6 +90,7 @@ sub part_health () {
 
 # --- push ------------------------------------------------------------------------------------------------------------
 
+# $token: a device's token, or an expression in brackets for its hash.
 sub push_script ($scratch, $number, $token, $operations) {
     my $array = sub ($expression, $type = 'text') {
         return $operations == 1 ? "ARRAY[$expression]" : "(SELECT array_agg(($expression)::$type) FROM generate_series(1, $operations) i)";
@@ -98,7 +99,7 @@ sub push_script ($scratch, $number, $token, $operations) {
     my $payload = '{"text":"' . 'verstak ' x 32 . '"}';
     return script(
         $scratch, "push-$number", 'sync_push', "\\set r random(1, 1000000000000)\n",
-        bytea(sha256($token)), "''",
+        $token =~ /\A\(/ ? $token : bytea(sha256($token)), "''",
         $array->("'p' || :r::text || '-' || $i"), $array->("'note'"), $array->("'Notes/' || (:r::bigint % 1000)::text || '.md'"),
         $array->("'update'"), $array->("'$payload'"), $array->($i, 'bigint'), $array->('0', 'bigint'),
         $array->("'2026-11-22T10:15:00Z'"), "'{}'", "'{}'"
@@ -116,30 +117,44 @@ sub part_push () {
             sub { pgbench($server, 32, @scripts) }
         );
         figure("push of $operations, 32 connections, 64 vaults / pgbench", $ours, $reference, 'push/s', least => 0.85);
-        what_limits_pushes($server, $scratch, \@scripts) if $operations == 1;
+        what_limits_pushes($server, $scratch) if $operations == 1;
         $server->stop;
     }
     return;
 }
 
-# Without waiting for the disk, and with eight pushes (of vaults of their own, so that nothing deadlocks) in one transaction: what
-# the commits cost, and what combining them would bring.
-sub what_limits_pushes ($server, $scratch, $scripts) {
+# Vaults with a device each, straight into the database: pairing thousands would take hours. Returns their number; ids are 1…
+sub crowd ($server, $count) {
+    my $dbh = $server->dbh;
+    $dbh->do(
+        q{WITH made AS (INSERT INTO vaults (user_id, vault_key) SELECT (SELECT min(id) FROM users), 'crowd-' || i
+                        FROM generate_series(1, ?::int) i RETURNING id, user_id)
+          INSERT INTO devices (public_id, vault_id, user_id, name, token_hash, token_first, token_last, last_seen)
+          SELECT 'dev_' || lpad(to_hex(id), 24, '0'), id, user_id, 'crowd', sha256(int8send(id)), '00000000', '0000', now() + interval '1 day'
+          FROM made ORDER BY id}, undef, $count
+    );
+    $dbh->do('VACUUM ANALYZE vaults, devices');
+    my ($first) = $dbh->selectrow_array(q{SELECT min(id) FROM devices WHERE name = 'crowd'});
+    $dbh->disconnect;
+    return $first;
+}
+
+# What the commits cost, and what combining eight pushes in one transaction would bring; all through pgbench, over 4096 vaults.
+sub what_limits_pushes ($server, $scratch) {
+    my $first = crowd($server, 4096);
+    my $token = "(SELECT token_hash FROM devices WHERE id = $first + :v)";
+    my $push  = slurp(push_script($scratch, 'crowd', $token, 1)) =~ s/\A\\set .*\n//r;
+    my $set   = '\set r random(1, 1000000000000)' . "\n";
+    my $one   = scratch_file($scratch, 'one.sql', $set . '\set v random(0, 4095)' . "\n$push");
+    # In the order of the vaults, so that nothing deadlocks.
+    my $eight = scratch_file($scratch, 'eight.sql',
+        $set . '\set g random(0, 511)' . "\nBEGIN;\n" . join('', map { "\\set v :g * 8 + $_\n$push" } 0 .. 7) . "COMMIT;\n");
     my ($unsynced, $synced) = by_turns(
-        sub { local $ENV{PGOPTIONS} = '-c synchronous_commit=off'; pgbench($server, 32, @$scripts) },
-        sub { pgbench($server, 32, @$scripts) }
+        sub { local $ENV{PGOPTIONS} = '-c synchronous_commit=off'; pgbench($server, 32, $one) },
+        sub { pgbench($server, 32, $one) }
     );
     figure('pgbench, pushes of 1 without waiting for the disk / as they are', $unsynced, $synced, 'push/s');
-    my @statements = map { slurp($_) =~ s/\A\\set .*\n//r } @$scripts;
-    my @combined;
-    while (my @eight = splice @statements, 0, 8) {
-        push @combined, scratch_file($scratch, 'combined-' . @combined . '.sql',
-            "\\set r random(1, 1000000000000)\nBEGIN;\n" . join('', @eight) . "COMMIT;\n");
-    }
-    my ($together, $single) = by_turns(
-        sub { 8 * pgbench($server, 32, @combined) },
-        sub { pgbench($server, 32, @$scripts) }
-    );
+    my ($together, $single) = by_turns(sub { 8 * pgbench($server, 32, $eight) }, sub { pgbench($server, 32, $one) });
     figure('pgbench, 8 pushes of 1 in one transaction / one each', $together, $single, 'push/s');
     return;
 }
