@@ -107,6 +107,16 @@ subtest 'bytes' => sub {
         'one greater than the bound comes alone';
 };
 
+# Every text that a client may make long counts, not the payload alone.
+subtest 'bytes of created_at' => sub {
+    my $vault = $server->pair($name, $password, vault_id => 'dates');
+    $server->push($vault, map { op(created_at => 'x' x 40_000) } 1 .. 3);
+    my $page = $server->pull($vault, 0);
+    is scalar @{ $page->{ops} }, 1, 'two of 40,000 bytes do not go on a page of 64 KiB';
+    ok $page->{has_more}, 'has_more';
+    is_deeply [ map { length $_->{created_at} } $server->pull_all($vault) ], [ (40_000) x 3 ], 'all of them come';
+};
+
 subtest 'new operations show at once and at the end' => sub {
     my $vault = $server->pair($name, $password, vault_id => 'tail');
     my $since = 0;

@@ -9,10 +9,9 @@ LEFT JOIN vaults v ON v.id = p.vault_id AND p.auth = 0
 LEFT JOIN LATERAL (
     SELECT op.*             -- the first always fits: up to it there are only its own bytes
     FROM (SELECT o.op_id, o.sequence, o.device, o.entity_type, o.entity_id, o.op_type, o.payload, o.created_at,
-                 octet_length(o.payload) + octet_length(o.entity_id) AS bytes,
-                 sum(octet_length(o.payload) + octet_length(o.entity_id))
-                     OVER (ORDER BY o.sequence ROWS UNBOUNDED PRECEDING) AS bytes_so_far
-          FROM operations o
+                 long.bytes, sum(long.bytes) OVER (ORDER BY o.sequence ROWS UNBOUNDED PRECEDING) AS bytes_so_far
+          FROM operations o,
+               LATERAL (SELECT octet_length(o.payload) + octet_length(o.entity_id) + octet_length(o.created_at)) AS long (bytes)
           WHERE o.vault_id = v.id AND o.sequence > $2::bigint
           ORDER BY o.sequence
           LIMIT $3::int) AS op

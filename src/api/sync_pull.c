@@ -56,10 +56,11 @@ static size_t page_size(const struct db_result *result, int rows)
 {
     size_t size = 256;
     for (int row = 0; row < rows; row++) {
-        size_t payload, entity;
+        size_t payload, entity, created;
         db_result_text(result, row, PULLED_PAYLOAD, &payload);
         db_result_text(result, row, PULLED_ENTITY_ID, &entity);
-        size += 400 + entity + payload + payload / 8;
+        db_result_text(result, row, PULLED_CREATED_AT, &created);
+        size += 400 + entity + created + payload + payload / 8;
     }
     return size;
 }
