@@ -49,8 +49,9 @@ sub DESTROY ($self) {
 END {
     if ($$ == $owner) {
         my $status = $?;
-        # Servers first: their database goes last.
-        $_->finish for sort { $b->rank <=> $a->rank } grep { defined } values %guards;
+        # Servers first: their database goes last. Copies of the references are not weak, so that none goes meanwhile.
+        my @left = grep { defined } values %guards;
+        $_->finish for sort { $b->rank <=> $a->rank } @left;
         my $test = Test::Builder->new;
         if ($status || $failed || $keep || $ENV{VERSTAK_TEST_KEEP} || !$test->is_passing) {
             $test->diag("kept $_") for @directories;

@@ -45,6 +45,7 @@ sub binary () {
 sub rank ($self) { return 2 }
 
 sub new ($class, %option) {
+    binary();    # dies before anything is made when there is none
     my $self = $class->adopt({ %option{qw(args env postgres crash_expected)} }, 'vss');
     chmod 0711, $self->{base};
     $self->{data}   = "$self->{base}/data";
