@@ -180,6 +180,24 @@ subtest 'over hosts and restarts' => sub {
     is_limited(wrong('x5', local => $from, server => $second), 'after a restart, too');
 };
 
+# What the server had no time to look at is no attempt: else whoever keeps it busy locks the others out.
+subtest 'a password that was not checked does not count' => sub {
+    my $busy = Verstak::Server->new(
+        postgres => $pg,
+        config   => { %config, 'server.workers' => 1, 'password.cost' => 15, 'password.queue' => 1 }
+    );
+    my $from = address();
+    my @flood;
+    for my $number (1 .. 2) {    # one is hashed, one waits
+        push @flood, my $connection = $busy->connect(local => address());
+        $connection->send_request(POST => '/api/client/pair', json => { login => "flood $number", password => 'x' });
+        Verstak::Wait::pause(0.3);
+    }
+    is_error(pair($user[11], $password, local => $from, server => $busy), 503, 'unavailable', "busy, try $_") for 1 .. 6;
+    is $_->response->status, 401, 'the flood is answered' for @flood;
+    is_json_answer(pair($user[11], $password, local => $from, server => $busy), 'then the account pairs');
+};
+
 subtest 'the window ends' => sub {
     my $quick = Verstak::Server->new(
         config => {

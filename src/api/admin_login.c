@@ -136,6 +136,8 @@ void admin_login_post(struct http_request *request)
         reply_error_text(request, ERROR_FIELD_TOO_LONG, "username is too long");
         return;
     }
+    if (!password_check_possible(request))
+        return;
     login->password_hash = admins_password_hash(http_request_config(request), login->username);
     http_request_set_data(request, login);
     http_request_params(request, &params);

@@ -68,6 +68,8 @@ void auth_test_post(struct http_request *request)
         reply_error_text(request, ERROR_INVALID_REQUEST, "username and password are required");
         return;
     }
+    if (!password_check_possible(request))
+        return;
     http_request_set_data(request, test);
     http_request_params(request, &params);
     db_params_text(&params, test->username.s, test->username.len);

@@ -151,6 +151,8 @@ void device_revoke(struct http_request *request)
         reply_error_text(request, ERROR_INVALID_REQUEST, "device_id and password are required");
         return;
     }
+    if (!password_check_possible(request))
+        return;
     http_request_set_data(request, revoke);
     http_request_params(request, &params);
     db_params_text(&params, revoke->device_id.s, revoke->device_id.len);

@@ -156,7 +156,7 @@ void pair_post(struct http_request *request)
     struct db_params params;
     struct json_object *json = http_request_json(request);
 
-    if (json == NULL || !pair_read(request, json, pair))
+    if (json == NULL || !pair_read(request, json, pair) || !password_check_possible(request))
         return;
     http_request_set_data(request, pair);
     http_request_params(request, &params);

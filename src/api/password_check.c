@@ -6,6 +6,8 @@
 
 #include "auth/passwords.h"
 #include "core/config.h"
+#include "core/work_pool.h"
+#include "http/reply.h"
 #include "http/request.h"
 
 struct check {
@@ -26,6 +28,16 @@ static void check_done(struct http_request *request, void *data)
 {
     struct check *check = data;
     check->step(request, check->right);
+}
+
+bool password_check_possible(struct http_request *request)
+{
+    const struct config *config = http_request_config(request);
+    int64_t most = config->password_threads + config->password_queue;
+    if (work_pool_depth(http_request_context(request)->hashing) < most)
+        return true;
+    reply_retry_after(request, ERROR_UNAVAILABLE, 2);
+    return false;
 }
 
 void password_check(struct http_request *request, const char *password, const char *hash, password_check_step *step)

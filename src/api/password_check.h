@@ -4,7 +4,15 @@
 
 #include <stdbool.h>
 
+#include "core/compiler.h"
+
 struct http_request;
+
+/*
+ * Before the attempt is counted: one that finds the queue full is no attempt, else whoever keeps the threads busy locks
+ * others out. False: answered with 503.
+ */
+bool password_check_possible(struct http_request *request) WARN_UNUSED;
 
 typedef void password_check_step(struct http_request *request, bool right);
 
