@@ -239,26 +239,29 @@ subtest 'two transactions held open' => sub {
     }
 };
 
-subtest 'a push whose answer never came is sent again' => sub {
-    my $hasty = Verstak::Server->new(
-        postgres => $pg,
-        config   =>
-            { 'database.url' => $pg->create_database('hasty'), 'http.request_timeout' => '1s', 'server.workers' => 2 }
-    );
-    my $token = $hasty->new_device;
-    my $op    = op();
-    my $lock  = $pg->dbh(dbname => 'hasty', attr => { AutoCommit => 0 });
-    $lock->do('SELECT 1 FROM vaults FOR UPDATE');
-    is_error($hasty->push_response($token, [$op], idempotency_key => 'k'),
-        503, 'unavailable', 'a push that waits too long');
-    is $hasty->pull($token)->{server_sequence}, 0, 'readers are not held up';
-    $lock->rollback;
-    my $again = is_json_answer($hasty->push_response($token, [$op], idempotency_key => 'k'), 'the same again');
-    is_deeply $again->{accepted}, [ $op->{op_id} ], 'accepted';
-    $hasty->push($token, my $next = op());
-    is_deeply [ map { "$_->{server_sequence} $_->{op_id}" } $hasty->pull_all($token) ],
-        [ "1 $op->{op_id}", "2 $next->{op_id}" ], 'stored once';
-    $lock->disconnect;
-};
+for my $limit (qw(http.request_timeout database.statement_timeout)) {
+    subtest "a push that waits longer than $limit is sent again" => sub {
+        my $database = $limit =~ s/\W/_/gr;
+        my $hasty    = Verstak::Server->new(
+            postgres => $pg,
+            config   => { 'database.url' => $pg->create_database($database), $limit => '1s', 'server.workers' => 2 }
+        );
+        my $token = $hasty->new_device;
+        my $op    = op();
+        my $lock  = $pg->dbh(dbname => $database, attr => { AutoCommit => 0 });
+        $lock->do('SELECT 1 FROM vaults FOR UPDATE');
+        my $late = $hasty->push_response($token, [$op], idempotency_key => 'k');
+        is_error($late, 503, 'unavailable', 'a push that waits too long');
+        like $late->header('Retry-After') // '', qr/\A[1-9]\d*\z/, 'Retry-After';
+        is $hasty->pull($token)->{server_sequence}, 0, 'readers are not held up';
+        $lock->rollback;
+        my $again = is_json_answer($hasty->push_response($token, [$op], idempotency_key => 'k'), 'the same again');
+        is_deeply $again->{accepted}, [ $op->{op_id} ], 'accepted';
+        $hasty->push($token, my $next = op());
+        is_deeply [ map { "$_->{server_sequence} $_->{op_id}" } $hasty->pull_all($token) ],
+            [ "1 $op->{op_id}", "2 $next->{op_id}" ], 'stored once';
+        $lock->disconnect;
+    };
+}
 
 done_testing;

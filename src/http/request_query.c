@@ -23,12 +23,31 @@ void http_request_params(struct http_request *request, struct db_params *params_
         admins_bind(request->context->config, params_r);
 }
 
+/* PostgreSQL rolled it back for a reason that may be over when the client asks again. */
+static bool failure_passes(const struct db_result *result)
+{
+    static const char *const states[] = {
+        "57014", /* query_canceled: database.statement_timeout */
+        "55P03", /* lock_not_available */
+        "40001", /* serialization_failure, for the second time */
+        "40P01", /* deadlock_detected, for the second time */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(states); ++i)
+        if (strcmp(result->sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
 static void answer_failure(struct http_request *request, const struct db_result *result)
 {
     switch (result->outcome) {
     case DB_FAILED:
-        reply_internal(request, "statement failed with %s: %s", result->sqlstate, result->message);
-        return;
+        if (!failure_passes(result)) {
+            reply_internal(request, "statement failed with %s: %s", result->sqlstate, result->message);
+            return;
+        }
+        log_warning("request %s: statement ended with %s: %s", request->id, result->sqlstate, result->message);
+        break;
     case DB_UNKNOWN:
         log_warning("request %s: connection to the database lost, unknown whether it was written: %s", request->id,
                     result->message);
