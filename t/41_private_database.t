@@ -7,7 +7,7 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use Test::More;
 use Verstak::Postgres;
-use Verstak::Processes qw(alive children_of descendants slurp title);
+use Verstak::Processes qw(alive children_of descendants running_uid slurp title);
 use Verstak::Server;
 use Verstak::Wait qw(pause wait_for wait_until);
 
@@ -66,6 +66,9 @@ subtest 'the cluster' => sub {
     }
     my ($pid) = $server->pids_of('postgres');
     like title($pid), qr{postgres -D \Q${\ $server->data}\E/postgres}, 'ps shows it';
+    my $owner = getpwuid running_uid($pid);
+    is +(slurp("/proc/$pid/environ") =~ /(?:\A|\0)HOME=([^\0]*)/)[0], (getpwnam $owner)[7], 'its home is that of its user'
+        if $> == 0;
     my %inode = map { /^socket:\[(\d+)\]/ ? ($1 => 1) : () } map { readlink($_) // '' } glob "/proc/$pid/fd/*";
     my @tcp   = map { (split)[9] } map { split /\n/, slurp("/proc/net/$_") // '' } 'tcp', 'tcp6';
     is_deeply [ grep { $inode{$_} } @tcp ], [], 'it has no TCP socket';
@@ -194,6 +197,33 @@ subtest 'starts that fail' => sub {
     is $status, 3, 'no programs: exit status';
     like $log, qr/'\Q$base\E' has no PostgreSQL server programs/, 'no programs: message';
     ok !-e $no_programs->data . '/postgres', 'no programs: nothing was made';
+};
+
+# The limit of the size of a file takes a part of a write, as a full disk does.
+subtest 'no room for the last line of postgresql.conf' => sub {
+    my $full = Verstak::Server->new(database => 'private', crash_expected => 1);
+    $full->stop;
+    my $file = $full->data . '/postgres/postgresql.conf';
+    my $text = slurp($file);
+    my ($rest, $line) = $text =~ /\A(.*)(\n# Settings of verstak-sync-server.*\ninclude = .*\n)\z/s or return fail 'the line is there';
+    open my $fh, '+<', $file or die "cannot open '$file': $!\n";
+    truncate $fh, length $rest;
+    close $fh;
+    my $program = "$base/limited";
+    open $fh, '>', $program or die;
+    say {$fh} "#!/bin/sh\nexec prlimit --fsize=", length($text) - 8, " -- '${\ Verstak::Server::binary()}' \"\$@\"";
+    close $fh;
+    chmod 0755, $program;
+    my $mark = $full->log_mark;
+    {
+        local $ENV{VERSTAK_BIN} = $program;
+        $full->spawn($full->arguments);
+    }
+    $full->log_like(qr/postgres.* starting it again in/, since => $mark);
+    $full->kill9(whole => 1);
+    $full->start;
+    is $full->request(GET => '/readyz')->status, 200, 'with room again it starts';
+    is slurp($file), $text, 'and the file is as it was';
 };
 
 subtest 'initdb interrupted' => sub {

@@ -58,7 +58,10 @@ bool cluster_write_file(const char *path, const struct strbuf *text, struct strb
 {
     char *temporary = mem_printf("%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, text->data, text->len) == (ssize_t)text->len && fsync(fd) == 0;
+    ssize_t n = fd >= 0 ? write(fd, text->data, text->len) : -1;
+    if (n >= 0 && n != (ssize_t)text->len)
+        errno = ENOSPC; /* a full disk takes a part and says nothing */
+    bool written = n == (ssize_t)text->len && fsync(fd) == 0;
     if (fd >= 0)
         written = close(fd) == 0 && written;
     if (!written || rename(temporary, path) < 0)

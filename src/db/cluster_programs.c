@@ -68,10 +68,12 @@ void cluster_programs_exec(const struct cluster_run *run, const char **argv)
 }
 
 /* In the new process of cluster_programs_run(). */
-static NORETURN void cluster_programs_child(const struct cluster_run *run, const char **argv, const int *in,
-                                            const int *out)
+static NORETURN void cluster_programs_child(const struct cluster_run *run, const char **argv, pid_t parent,
+                                            const int *in, const int *out)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before that call: no signal will come */
+        _exit(127);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     cluster_programs_exec(run, argv);
@@ -107,9 +109,9 @@ int cluster_programs_run(const struct cluster_run *run, const char **argv)
     /* Our inputs are shorter than what a pipe holds. */
     if (run->input)
         (void)!write(in[1], run->input, strlen(run->input));
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        cluster_programs_child(run, argv, in, out);
+        cluster_programs_child(run, argv, parent, in, out);
     close(in[0]);
     close(in[1]);
     close(out[1]);

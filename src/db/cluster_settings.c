@@ -145,24 +145,38 @@ static void settings_logging(struct strbuf *text)
                             "lc_messages = C\n");
 }
 
-/* postgresql.conf stays the operator's, but for its last line. */
-static bool settings_include(const struct cluster_paths *paths, struct strbuf *error)
+/* The text of postgresql.conf; does it include our settings? */
+static bool settings_read(const char *path, struct strbuf *text, bool *included_r)
 {
     char line[1024];
-    bool included = false;
+    FILE *file = fopen(path, "re");
+    *included_r = false;
+    while (file && fgets(line, sizeof(line), file)) {
+        strbuf_append_str(text, line);
+        if (strncmp(line, "include", 7) == 0 && strstr(line, "'" SETTINGS_FILE "'"))
+            *included_r = true;
+    }
+    bool read = file && !ferror(file);
+    if (file)
+        fclose(file);
+    return read;
+}
+
+/* postgresql.conf stays the operator's, but for its last line. It is replaced whole: on a full disk a part of that line
+ * would keep PostgreSQL from starting for good. */
+static bool settings_include(const struct cluster_paths *paths, struct strbuf *error)
+{
+    struct strbuf text = STRBUF_INIT;
     char *path = mem_printf("%s/postgresql.conf", paths->pgdata);
-    FILE *file = fopen(path, "r+e");
-    while (file && !included && fgets(line, sizeof(line), file))
-        included = strncmp(line, "include", 7) == 0 && strstr(line, "'" SETTINGS_FILE "'");
-    bool ok = file && (included || (fseek(file, 0, SEEK_END) == 0 &&
-                                    fputs("\n# Settings of verstak-sync-server, written anew at each start.\n"
-                                          "include = '" SETTINGS_FILE "'\n",
-                                          file) >= 0 &&
-                                    fflush(file) == 0 && fsync(fileno(file)) == 0));
-    if (file && fclose(file) != 0)
-        ok = false;
-    if (!ok)
-        strbuf_error(error, "cannot make '%s' include our settings: %s", path, strerror(errno));
+    bool included;
+    bool ok = settings_read(path, &text, &included) ||
+              strbuf_error(error, "cannot read '%s': %s", path, strerror(errno));
+    if (ok && !included) {
+        strbuf_append_str(&text, "\n# Settings of verstak-sync-server, written anew at each start.\n"
+                                 "include = '" SETTINGS_FILE "'\n");
+        ok = cluster_write_file(path, &text, error);
+    }
+    strbuf_release(&text);
     free(path);
     return ok;
 }
