@@ -111,6 +111,9 @@ subtest 'TERM finishes what is in flight, a second one does not wait' => sub {
 subtest 'HUP replaces the workers' => sub {
     my $server = new_server();
     my @old    = $server->pids_of('worker');
+    my $uptime = sub { $server->request(GET => '/api/v1/health')->json->{uptime_seconds} };
+    my ($since, $up);
+    wait_for('the uptime to grow', 20, sub { $since = time; ($up = $uptime->()) >= 2 });
     my $load   = Verstak::Hammer->new($server->port);
     my $mark   = $server->log_mark;
     $server->write_config('server.workers' => 3)->signal('HUP');
@@ -120,6 +123,7 @@ subtest 'HUP replaces the workers' => sub {
     is_deeply \@failed, [], "no request of $count failed";
     cmp_ok $count, '>', 50, 'there was load';
     is count_of($server, 'worker'), 3, 'the new configuration is in force';
+    cmp_ok $uptime->(), '>=', $up + int(time - $since) - 1, 'the uptime is the master\'s';
     ok $server->running, 'the master is the same';
 
     @old  = $server->pids_of('worker');
@@ -152,6 +156,9 @@ subtest 'USR1 reopens the log in every process' => sub {
     chmod 0777, $dir;
     my $server = new_server(config => { 'log.file' => "$dir/server.log", 'server.listen' => '127.0.0.1:0' }, start => 0);
     $server->{log} = "$dir/server.log";
+    # What the program prints goes there, too: the file is there before the server opens it.
+    open my $fh, '>', $server->{log} or die;
+    chown +(getpwnam Verstak::Postgres::run_as())[ 2, 3 ], $server->{log} if $root;
     $server->start;
     rename "$dir/server.log", "$dir/server.log.1" or die;
     $server->signal('USR1');
@@ -336,6 +343,31 @@ subtest 'privileges' => sub {
         unlike $status, qr/^Groups:(?:.*\s)?0\s*$/m, title($pid) . ': no group of root';
     }
     is $server->stop, 0, 'it stops as that user';
+
+    # Its log file is in a directory of that user, who may put a link there.
+    my $logs = tempdir(CLEANUP => 1);
+    my ($precious, $fh) = ("$logs/precious");
+    open $fh, '>', $precious or die;
+    close $fh;
+    chmod 0600, $precious;
+    chmod 0711, $logs;
+    mkdir "$logs/of-user";
+    chown $uid, $gid, "$logs/of-user";
+    symlink $precious, "$logs/of-user/server.log" or die;
+    my ($linked, $said) = run_program($server->arguments, '--log.file', "$logs/of-user/server.log");
+    is $linked, 2, 'a log that is a link to a file of root: exit status';
+    like $said, qr/cannot open log file .*: Permission denied \(as the user '\Q$name\E'\)/, 'and message';
+    is +(stat $precious)[4], 0, 'the file stays root\'s';
+    is -s $precious, 0, 'and as it was';
+    $server->stop;
+    unlink $server->data . '/lock';
+    link $precious, $server->data . '/lock' or diag "cannot link: $!";
+    SKIP: {
+        skip 'no hard link between these file systems', 2 if !-e $server->data . '/lock';
+        my ($locked) = run_program($server->arguments);
+        is $locked, 1, 'a lock that is another name of a file of root';
+        is +(stat $precious)[4], 0, 'the file stays root\'s';
+    }
     my $dir = tempdir(CLEANUP => 1);
     chmod 0711, $dir;
     my ($status, $output) = run_program('--data', "$dir/new", '--user', 'no-such-user-here', '--port', 0);

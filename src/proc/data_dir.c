@@ -123,12 +123,31 @@ static bool data_dir_try_lock(int fd)
     return true;
 }
 
+/* A file of ours and no second name of somebody else's, which root would give away. */
+static int data_dir_open_lock(const char *path, const struct privileges *owner)
+{
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    if (fd >= 0 && owner->drop && fchown(fd, owner->uid, owner->gid) < 0) {
+        int reason = errno;
+        close(fd);
+        errno = reason;
+        return -1;
+    }
+    return fd;
+}
+
 int data_dir_lock(const char *data, const struct privileges *owner, bool *in_use_r, struct strbuf *error)
 {
     char *path = mem_printf("%s/lock", data);
     *in_use_r = false;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || (owner->drop && fchown(fd, owner->uid, owner->gid) < 0)) {
+    int fd = data_dir_open_lock(path, owner);
+    if (fd < 0) {
         strbuf_error(error, "cannot open the lock file '%s': %s", path, strerror(errno));
     } else if (!data_dir_try_lock(fd)) {
         *in_use_r = errno == EWOULDBLOCK;

@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,10 +36,41 @@ bool privileges_find(const char *user, struct privileges *privileges_r, struct s
     return true;
 }
 
+bool privileges_borrow(const struct privileges *privileges, struct strbuf *error)
+{
+    if (!privileges->drop)
+        return true;
+    if (initgroups(privileges->name, privileges->gid) == 0 && setegid(privileges->gid) == 0 &&
+        seteuid(privileges->uid) == 0)
+        return true;
+    strbuf_error(error, "cannot work as the user '%s': %s", privileges->name, strerror(errno));
+    privileges_return(privileges);
+    return false;
+}
+
+/* The supplementary groups stay the user's: root needs none. */
+void privileges_return(const struct privileges *privileges)
+{
+    if (privileges->drop && (seteuid(0) < 0 || setegid(0) < 0))
+        abort(); /* half a user is a state that nothing here is written for */
+}
+
+/* libpq looks there for keys and certificates, and takes root's, which it may not read, for a broken connection. */
+static void privileges_set_home(const struct privileges *privileges)
+{
+    const struct passwd *entry = getpwnam(privileges->name);
+    if (!entry)
+        return;
+    setenv("HOME", entry->pw_dir, 1);
+    setenv("USER", privileges->name, 1);
+    setenv("LOGNAME", privileges->name, 1);
+}
+
 bool privileges_drop(const struct privileges *privileges, struct strbuf *error)
 {
     if (!privileges->drop)
         return true;
+    privileges_set_home(privileges);
     if (initgroups(privileges->name, privileges->gid) < 0 || setgid(privileges->gid) < 0 || setuid(privileges->uid) < 0)
         return strbuf_error(error, "cannot become the user '%s': %s", privileges->name, strerror(errno));
     if (setuid(0) == 0 || geteuid() == 0)

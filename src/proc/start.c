@@ -54,15 +54,17 @@ static bool start_daemon(const struct config *config, struct strbuf *error)
     return daemon_begin(error);
 }
 
-/* The log file is made by root, but opened again after its rotation by the server's user. */
-static bool start_give_log(const struct privileges *privileges, struct strbuf *error)
+/* With the rights of the server's user, who opens it again after its rotation: root would follow a link that the user
+ * put there, to any file of the machine. */
+static bool start_first_log(const struct config *config, const struct privileges *privileges, struct strbuf *error)
 {
-    struct stat st;
-    if (!privileges->drop || log_fd() <= STDERR_FILENO || fstat(log_fd(), &st) < 0 || !S_ISREG(st.st_mode))
-        return true;
-    if (fchown(log_fd(), privileges->uid, privileges->gid) < 0)
-        return strbuf_error(error, "cannot give the log file to '%s': %s", privileges->name, strerror(errno));
-    return true;
+    if (!privileges_borrow(privileges, error))
+        return false;
+    bool opened = start_open_log(config, error);
+    privileges_return(privileges);
+    if (!opened && privileges->drop)
+        strbuf_printf(error, " (as the user '%s')", privileges->name);
+    return opened;
 }
 
 static bool start_reload(struct config_flags *flags, struct config **config, struct strbuf *error)
@@ -113,15 +115,12 @@ static bool start_drop(const struct config *config, const struct privileges *pri
 }
 
 /* The steps after which there is a log. Returns an exit status; error says why. */
-static int start_steps(struct config_flags *flags, struct start *start, struct strbuf *error)
+static int start_steps(struct config_flags *flags, struct start *start, const struct privileges *privileges,
+                       struct strbuf *error)
 {
-    struct privileges privileges;
-    if (!privileges_find(start->config->server_user, &privileges, error))
-        return MASTER_EXIT_USAGE;
-    if (!start_give_log(&privileges, error) || !start_data(flags, start, &privileges, error) ||
-        !start_listen(start, error))
+    if (!start_data(flags, start, privileges, error) || !start_listen(start, error))
         return MASTER_EXIT_FAILED;
-    if (!start_drop(start->config, &privileges, error))
+    if (!start_drop(start->config, privileges, error))
         return MASTER_EXIT_REFUSED;
     if (db_cluster_wanted(start->config) && !db_cluster_check(start->config, error))
         return MASTER_EXIT_REFUSED;
@@ -144,16 +143,18 @@ static void start_undo(struct start *start)
 int start_prepare(struct config_flags *flags, struct start *start_r)
 {
     struct strbuf error = STRBUF_INIT;
+    struct privileges privileges;
     *start_r = (struct start){.lock = -1, .listener = -1};
     umask(0077);
     start_r->config = config_load(flags, &error);
     int status = MASTER_EXIT_USAGE;
-    if (!start_r->config || (flags->daemon && !start_daemon(start_r->config, &error)) ||
-        !start_open_log(start_r->config, &error)) {
+    if (!start_r->config || !privileges_find(start_r->config->server_user, &privileges, &error) ||
+        (flags->daemon && !start_daemon(start_r->config, &error)) ||
+        !start_first_log(start_r->config, &privileges, &error)) {
         fprintf(stderr, "verstak-sync-server: %s\n", error.data);
     } else {
         log_info("verstak-sync-server %s (%s) starts", VERSION_TEXT, VERSION_COMMIT);
-        status = start_steps(flags, start_r, &error);
+        status = start_steps(flags, start_r, &privileges, &error);
         if (status)
             start_failed(status, &error);
     }

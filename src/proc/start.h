@@ -1,5 +1,5 @@
 /*
- * start: what the master does once, in this order: configuration, background, log, user, data directory and lock,
+ * start: what the master does once, in this order: configuration, user, background, log, data directory and lock,
  * admin, listener, pid file, drop of privileges, look at the private cluster. Everything that can be wrong with a start
  * is said here, before a child runs.
  */
