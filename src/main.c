@@ -14,6 +14,7 @@
 #include "core/version.h"
 #include "proc/handover.h"
 #include "proc/master.h"
+#include "proc/start.h"
 #include "proc/title.h"
 #include "proc/upgrade.h"
 
@@ -34,11 +35,14 @@ static int main_check_config(const struct config_flags *flags, enum handover_sta
     struct config *config = config_load(flags, error);
     if (!config)
         return main_fail(error);
-    printf("%s: the configuration is valid\n", config->file);
-    if (start == HANDOVER_CHECK)
+    /* After it took over, a log that cannot be opened would be the end of the server. */
+    bool valid = start != HANDOVER_CHECK || start_open_log(config, error);
+    if (valid)
+        printf("%s: the configuration is valid\n", config->file);
+    if (valid && start == HANDOVER_CHECK)
         printf("%s\n", HANDOVER_ANSWER);
     config_free(&config);
-    return 0;
+    return valid ? 0 : main_fail(error);
 }
 
 static int main_routes(const struct config_flags *flags, struct strbuf *error)

@@ -123,7 +123,13 @@ subtest 'what cannot take over is refused' => sub {
     $server->write_config('http.idle_timeout' => 'never');
     $is_refused->('a configuration that it does not take', qr/config\.yml:\d+: .*http\.idle_timeout/);
     $server->write_config('http.idle_timeout' => undef);
+    $server->write_config('log.file' => '/nonexistent/server.log');
+    $is_refused->('a log that it cannot open', qr/cannot open log file '\/nonexistent\/server\.log'/);
+    $server->write_config('log.file' => undef);
+    my $uptime = sub { $server->request(GET => '/api/v1/health')->json->{uptime_seconds} };
+    my ($since, $before) = (time, $uptime->());
     upgrade($server, 6);
+    cmp_ok $uptime->(), '>=', $before + time - $since - 1, 'the uptime goes on';
 };
 
 subtest 'PostgreSQL still notices the death of the master' => sub {

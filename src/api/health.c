@@ -72,7 +72,7 @@ static void health_write(struct health *h)
     json_write_member(body, "version", VERSION_TEXT);
     strbuf_append_char(body, ',');
     json_write_member(body, "build_commit", VERSION_COMMIT);
-    strbuf_printf(body, ",\"uptime_seconds\":%lld", (long long)(time(NULL) - h->context->started));
+    strbuf_printf(body, ",\"uptime_seconds\":%lld", (long long)((clock_mono_ms() - h->context->started) / 1000));
     strbuf_printf(body, ",\"database_reachable\":%s", h->reachable ? "true" : "false");
     strbuf_printf(body, ",\"blob_storage_writable\":%s", h->writable ? "true" : "false");
     strbuf_printf(body, ",\"schema_version\":%lld,", (long long)h->schema_version);

@@ -41,7 +41,7 @@ struct http_context {
     struct work_pool *files;   /* hashing, syncing and checking of files */
     struct blob_store *blobs;
     struct health *health; /* api/health.c */
-    time_t started;        /* of the master */
+    uint64_t started;      /* clock_mono_ms() of the master's start */
 };
 
 const struct http_context *http_request_context(const struct http_request *request);
@@ -110,8 +110,8 @@ void http_request_params(struct http_request *request, struct db_params *params_
 typedef void http_query_step(struct http_request *request, const struct db_result *result);
 /*
  * The database call. params is taken over. The step runs only with DB_OK and, where the route has a caller, AUTH_OK;
- * everything else is answered here: 401/403 by the auth column, 503 for DB_UNAVAILABLE and DB_UNKNOWN, 500 for
- * DB_FAILED (with the detail in the log).
+ * everything else is answered here: 401/403 by the auth column, 503 for DB_UNAVAILABLE, DB_UNKNOWN and a DB_FAILED that may
+ * pass (a time limit, a deadlock), 500 for any other (with the detail in the log).
  */
 void http_request_query(struct http_request *request, enum db_statement statement, struct db_params *params,
                         http_query_step *step);

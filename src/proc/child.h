@@ -25,9 +25,10 @@ enum child_state {
 
 /* What children inherit from the master; never closed by them here. */
 struct child_links {
-    int listener; /* -1 once it is closed */
-    int master;   /* read end of the master's pipe */
-    int output;   /* where postgres writes what it has to say (proc/output.h) */
+    int listener;     /* -1 once it is closed */
+    int master;       /* read end of the master's pipe */
+    int output;       /* where postgres writes what it has to say (proc/output.h) */
+    uint64_t started; /* clock_mono_ms() of the master's start */
 };
 
 struct child {

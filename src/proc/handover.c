@@ -36,6 +36,7 @@ bool handover_give(const struct handover *handover, struct strbuf *error)
     char number[16];
     for (size_t i = 0; i < HANDOVER_DESCRIPTORS; i++)
         strbuf_printf(&text, "%s %d\n", handover_words[i], handover->fds[i]);
+    strbuf_printf(&text, "started %llu\n", (unsigned long long)handover->started);
     strbuf_append(&text, handover->children.data, handover->children.len);
     handover_memory = memfd_create("handover", 0);
     bool given = handover_memory >= 0 && write(handover_memory, text.data, text.len) == (ssize_t)text.len;
@@ -77,6 +78,8 @@ static void handover_take_line(struct handover *handover, const char *line)
             return;
         }
     }
+    if (strncmp(line, "started ", 8) == 0)
+        handover->started = strtoull(line + 8, NULL, 10);
     if (strncmp(line, "generations ", 12) == 0 || strncmp(line, "child ", 6) == 0)
         strbuf_printf(&handover->children, "%s\n", line);
 }
@@ -85,6 +88,7 @@ bool handover_take(struct handover *handover_r, struct strbuf *error)
 {
     char line[256];
     strbuf_init(&handover_r->children);
+    handover_r->started = 0;
     for (size_t i = 0; i < HANDOVER_DESCRIPTORS; i++)
         handover_r->fds[i] = -1;
     FILE *file = lseek(handover_memory, 0, SEEK_SET) == 0 ? fdopen(handover_memory, "r") : NULL;

@@ -7,6 +7,7 @@
 #define PROC_HANDOVER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/compiler.h"
 #include "core/strbuf.h"
@@ -33,6 +34,7 @@ enum handover_descriptor {
 struct handover {
     int fds[HANDOVER_DESCRIPTORS];
     struct strbuf children; /* lines of supervisor_export() */
+    uint64_t started;       /* clock_mono_ms() of the master's start; 0: the former version did not say */
 };
 
 /* In the process that runs --check-config of the new file. */

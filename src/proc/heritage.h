@@ -7,6 +7,7 @@
 #define PROC_HERITAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct config;
 struct child_kind;
@@ -16,6 +17,7 @@ struct heritage {
     const struct child_kind *kind; /* what this child is */
     unsigned index;                /* which of its kind, from 0 */
     unsigned generation;           /* counts reloads and upgrades */
+    uint64_t started;              /* clock_mono_ms() when the master started; reloads and upgrades keep it */
     int listener; /* bound and listening TCP socket, non-blocking; shared by all workers; -1 where the kind needs none
                    */
     int ready;    /* write end: heritage_ready() tells the master "I serve" */

@@ -118,6 +118,7 @@ static struct handover master_handover(const struct master *m)
                 [HANDOVER_OUTPUT_WRITE] = m->output.write,
             },
         .children = STRBUF_INIT,
+        .started = m->links.started,
     };
     supervisor_export(m->supervisor, &handover.children);
     return handover;
@@ -263,6 +264,7 @@ static int master_begin(struct master *m, struct strbuf *error)
         return status;
     m->lock = start.lock;
     m->links.listener = start.listener;
+    m->links.started = clock_mono_ms();
     if (!master_open_pipes(m, error))
         return start_failed(MASTER_EXIT_FAILED, error);
     m->supervisor = supervisor_new(&m->links);
@@ -280,6 +282,7 @@ static bool master_import(struct master *m, struct handover *handover, struct st
         .listener = handover->fds[HANDOVER_LISTENER],
         .master = handover->fds[HANDOVER_MASTER_READ],
         .output = handover->fds[HANDOVER_OUTPUT_WRITE],
+        .started = handover->started ? handover->started : clock_mono_ms(),
     };
     m->lock = handover->fds[HANDOVER_LOCK];
     m->alive = handover->fds[HANDOVER_MASTER_WRITE];
@@ -326,7 +329,7 @@ static int master_end(struct master *m)
 int master_run(struct config_flags *flags, bool takes_over)
 {
     struct strbuf error = STRBUF_INIT;
-    struct master m = {.flags = flags, .lock = -1, .alive = -1, .links = {-1, -1, -1}};
+    struct master m = {.flags = flags, .lock = -1, .alive = -1, .links = {.listener = -1, .master = -1, .output = -1}};
     log_set_process("master");
     m.signals = signals_open(&error);
     int status = m.signals < 0 ? start_failed(MASTER_EXIT_FAILED, &error)

@@ -229,7 +229,7 @@ static bool make_context(struct worker *worker, struct strbuf *error)
     struct http_context *context = &worker->context;
     const struct config *config = worker->config;
     context->config = config;
-    context->started = time(NULL);
+    context->started = worker->heritage->started;
     context->blobs = blob_store_open(config->data, error);
     if (context->blobs == NULL)
         return false;
