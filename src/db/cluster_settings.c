@@ -169,8 +169,8 @@ static bool settings_include(const struct cluster_paths *paths, struct strbuf *e
     struct strbuf text = STRBUF_INIT;
     char *path = mem_printf("%s/postgresql.conf", paths->pgdata);
     bool included;
-    bool ok = settings_read(path, &text, &included) ||
-              strbuf_error(error, "cannot read '%s': %s", path, strerror(errno));
+    bool ok =
+        settings_read(path, &text, &included) || strbuf_error(error, "cannot read '%s': %s", path, strerror(errno));
     if (ok && !included) {
         strbuf_append_str(&text, "\n# Settings of verstak-sync-server, written anew at each start.\n"
                                  "include = '" SETTINGS_FILE "'\n");
