@@ -15,14 +15,24 @@ build_plain=$top/build
 build_sanitizers=$top/build-sanitizers
 work=$(mktemp -d "${TMPDIR:-/tmp}/verstak-test.XXXXXX")
 chmod 0755 "$work"
-trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+# The last line is the count, whatever ended this; a build or a check that fails is one failed test.
+finish() {
+	local status=$?
+	rm -rf "$work"
+	if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+	printf '\n%d passed, %d failed\n' "$passed" "$failed"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 step() { printf '\n== %s\n' "$*"; }
 
 step "build with gcc"
 CC=gcc BUILD_DIR=$build_plain contrib/build.sh --enable-werror
 make -s -C "$build_plain" -j"$(nproc)" unit-tests
 
-passed=0 failed=0
 # run_suite NAME BUILD-DIRECTORY [WRAPPER…]: prove over the unit tests of the build and all of t/*.t.
 run_suite() {
 	local name=$1 build=$2 log=$work/$1.log status=0
@@ -33,12 +43,10 @@ run_suite() {
 	[ -z "${VERSTAK_TEST_ONLY:-}" ] || read -ra files <<<"$VERSTAK_TEST_ONLY"
 	"$@" env VERSTAK_BIN="$build/verstak-sync-server" VERSTAK_BUILD="$build" VERSTAK_SUITE="$name" \
 		prove --jobs "${VERSTAK_TEST_JOBS:-3}" --timer -I t/lib "${files[@]}" 2>&1 | tee "$log" || status=$?
-	local total
-	total=$(sed -n 's/^Files=[0-9]*, Tests=\([0-9]*\),.*/\1/p' "$log" | tail -n 1)
-	local bad
-	bad=$(sed -n 's/^ *Failed tests\{0,1\}: *//p' "$log" | tr ',' '\n' | awk -F- 'NF==2 {n += $2 - $1 + 1} NF==1 {n++} END {print n + 0}')
+	local good bad
+	read -r good bad < <(awk -f "$top/contrib/count.awk" "$log")
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-	passed=$((passed + ${total:-0} - (bad < ${total:-0} ? bad : ${total:-0})))
+	passed=$((passed + good))
 	failed=$((failed + bad))
 }
 
@@ -48,7 +56,7 @@ if [ -z "${VERSTAK_TEST_ONLY:-}" ]; then
 	make -s -C "$build_sanitizers" -j"$(nproc)" unit-tests fuzz-programs
 
 	step "static checks"
-	contrib/lint.sh "$build_sanitizers"
+	contrib/lint.sh "$build_sanitizers" || failed=$((failed + 1))
 
 	step "suite with sanitizers"
 	if [ "$(id -u)" -eq 0 ]; then
@@ -70,5 +78,4 @@ fi
 step "suite as shipped"
 run_suite plain "$build_plain"
 
-printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -279,6 +279,35 @@ SKIP: {
     is $status, 0, 'shellcheck finds nothing in the scripts' or diag $output;
 }
 
+subtest 'the last line of the test suite' => sub {
+    my $shop = Workshop->new;
+    my $tree = checkout($shop);
+    mkdir "$tree/t";
+    my $write = sub ($name, $text) {
+        open my $fh, '>', "$tree/$name" or die "cannot write '$name': $!\n";
+        print {$fh} $text;
+        close $fh;
+    };
+    my $last = sub (@files) {
+        my ($status, $output) = $shop->run({ VERSTAK_TEST_ONLY => "@files" }, "$tree/contrib/test.sh");
+        return [ $status, $output =~ /^(.*)\n\z/m ];
+    };
+    my $build = "#!/bin/sh\nmkdir -p \"\$BUILD_DIR\"\necho unit-tests: >\"\$BUILD_DIR/Makefile\"\n";
+    $write->('contrib/packages.sh', "packages_install() { :; }\n");
+    $write->('contrib/build.sh',    $build);
+    $write->('t/good.t',            'print "1..3\nok 1\nok 2\nok 3\n"');
+    $write->('t/bad.t', 'print "1..100\n"; print $_ % 2 ? "" : "not ", "ok $_\n" for 1 .. 100');
+    $write->('t/dies.t',  'print "ok 1\n"; die "for the test of the count\n"');
+    $write->('t/short.t', 'print "1..2\nok 1\n"');
+    is_deeply $last->('t/good.t'), [ 0, '3 passed, 0 failed' ], 'all pass';
+    is_deeply $last->('t/good.t', 't/bad.t'), [ 1, '53 passed, 50 failed' ], 'some fail';
+    is_deeply $last->('t/good.t', 't/dies.t'), [ 1, '4 passed, 1 failed' ], 'a file dies';
+    is_deeply $last->('t/bad.t', 't/dies.t', 't/short.t'), [ 1, '52 passed, 52 failed' ], 'all of it';
+    is_deeply $last->('t/missing.t'), [ 1, '0 passed, 1 failed' ], 'a file is missing';
+    $write->('contrib/build.sh', "#!/bin/sh\nexit 7\n");
+    is_deeply $last->('t/good.t'), [ 7, '0 passed, 1 failed' ], 'the build fails';
+};
+
 subtest 'manual page' => sub {
     my $page = slurp("$top/doc/verstak-sync-server.8");
     (my $plain = $page) =~ s/^\.\w+ |\bFl Fl (?:Ns )?/ /gm;
