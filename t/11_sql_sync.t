@@ -80,7 +80,7 @@ subtest 'order of a batch, repetition' => sub {
 
 subtest 'pages' => sub {
     my $token = vault();
-    push_ops($token, [map { { op_id => "o$_", id => 'id', payload => 'x' x 98 } } 1 .. 20]);
+    push_ops($token, [map { { op_id => "o$_", id => 'id', payload => 'x' x 88, created_at => 'x' x 10 } } 1 .. 20]);
     is_deeply([map { $_->{sequence} } pull($token, 3, 5)], [4 .. 8], 'bounded in operations');
     is_deeply([map { $_->{sequence} } pull($token, 3, 100, 500)], [4 .. 8], 'bounded in bytes');
     is_deeply([map { $_->{sequence} } pull($token, 3, 100, 499)], [4 .. 7], 'one byte less, one less');
@@ -176,6 +176,27 @@ subtest 'conflicts' => sub {
         [2, 4, 6, 8], 'a batch: each once, in sequence order'
     );
     is_deeply($conflicts->($three, { op_id => '10', id => 'a', seen => 5 }), [6, 8], 'the same for a repeated operation');
+};
+
+# Else a push that names one id under a hundred types walks over the whole history of that id a hundred times.
+subtest 'operations on the same id of other types cost nothing' => sub {
+    my $token = vault();
+    push_ops($token, ops(map { { op_id => "o$_", id => 'same', type => 'file' } } 1 .. 500));
+    push_ops(vault(), ops(map { { op_id => "o$_", id => "id $_" } } 1 .. 5000));
+    $dbh->do('ANALYZE operations');    # the plan of a log of some size
+    my $read = sub {
+        $dbh->do('SELECT pg_stat_clear_snapshot()');
+        $dbh->selectrow_array(q{SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'operations'});
+    };
+    $dbh->begin_work;
+    my $before = $read->();
+    push_ops($token, ops(map { { op_id => "t$_", id => 'same', type => "type $_", seen => 1 } } 1 .. 20));
+    my $several = $read->() - $before;
+    push_ops($token, ops({ op_id => 'u', id => 'same', type => 'another', seen => 1 }));
+    my $one = $read->() - $before - $several;
+    $dbh->rollback;
+    cmp_ok($several, '<', 500, "a push of several operations read $several");
+    cmp_ok($one,     '<', 500, "a push of one operation read $one");
 };
 
 subtest 'at most 1000 conflicts, the newest' => sub {

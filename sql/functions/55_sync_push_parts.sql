@@ -78,7 +78,8 @@ BEGIN
                 SELECT o.op_id, o.device, o.op_type, o.sequence, o.entity_type, o.entity_id
                 FROM operations o
                 WHERE o.vault_id = a_vault
-                  AND hashtextextended(o.entity_id, 0) = hashtextextended(e.entity_id, 0)
+                  AND hashtextextended(o.entity_id, hashtextextended(o.entity_type, 0))
+                    = hashtextextended(e.entity_id, hashtextextended(e.entity_type, 0))
                   AND o.sequence > e.last_seen AND o.sequence <= a_base
                   AND o.op_type <> 'delete'
                   AND o.entity_id = e.entity_id AND o.entity_type = e.entity_type AND o.device <> a_device

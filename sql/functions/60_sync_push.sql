@@ -78,7 +78,8 @@ BEGIN
     IF t_look AND t_ops = 1 THEN
         t_look := EXISTS (SELECT FROM operations o
                           WHERE o.vault_id = t_vault
-                            AND hashtextextended(o.entity_id, 0) = hashtextextended(a_entity_id[1], 0)
+                            AND hashtextextended(o.entity_id, hashtextextended(o.entity_type, 0))
+                              = hashtextextended(a_entity_id[1], hashtextextended(a_entity_type[1], 0))
                             AND o.sequence > a_last_seen[1] AND o.sequence <= t_base AND o.op_type <> 'delete'
                             AND o.entity_id = a_entity_id[1] AND o.entity_type = a_entity_type[1]
                             AND o.device <> t_device);

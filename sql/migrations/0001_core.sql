@@ -88,8 +88,9 @@ CREATE TABLE operations (
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 5000,
         autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 5000);
 
--- For conflicts. An entity_id may be longer than a btree entry; the hash stands for it, the query compares the text.
-CREATE INDEX operations_entity ON operations (vault_id, hashtextextended(entity_id, 0), sequence)
+-- For conflicts. An entity_id may be longer than a btree entry; the hash stands for it, the query compares the texts. With the
+-- type: else a push of one id under many types would walk over the whole history of that id for each of them.
+CREATE INDEX operations_entity ON operations (vault_id, hashtextextended(entity_id, hashtextextended(entity_type, 0)), sequence)
     WHERE op_type <> 'delete';
 
 CREATE TABLE idempotency_keys (
