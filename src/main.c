@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/routes.h"
+#include "cli/admin.h"
 #include "cli/user.h"
 #include "core/config.h"
 #include "core/version.h"
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
     title_init(argc, argv);
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "admin") == 0)
+        return admin_main(argc, argv);
     enum handover_start start = handover_begin();
     int status = config_flags_parse(&flags, argc, argv, &error) ? main_run(&flags, start, &error) : main_fail(&error);
     config_flags_release(&flags);

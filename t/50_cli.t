@@ -178,6 +178,31 @@ subtest 'usage' => sub {
     refused('a password where it means nothing', 2, qr/user list: takes no password/, user(qw(list --password-stdin)));
 };
 
+subtest 'admin' => sub {
+    my $admin = sub ($input, @arguments) { run_command($input, 'admin', @arguments, @data) };
+    my $logs_in = sub ($password) {
+        return $server->request(POST => '/admin/login', form => { username => "\xc3\x85sa \"x\"", password => $password })->status == 200;
+    };
+    my $reload = sub () { my $mark = $server->log_mark; $server->signal('HUP'); $server->log_like(qr/ is ready; generation/, since => $mark) };
+    my $config = slurp($server->config_file);
+    done('a new one', qr/admin 'Åsa "x"' is in '.*config\.yml'; a running server knows it after SIGHUP/,
+        $admin->("$PASSWORD\n", 'Åsa "x"', '--password-stdin'));
+    $reload->();
+    ok $logs_in->($PASSWORD), 'after SIGHUP it is known';
+    is sprintf('%o', (stat $server->config_file)[2] & 07777), '640', 'the file is closed to others';
+    is +(stat $server->config_file)[4], (stat $server->data)[4], 'and the server\'s';
+    done('a new password', qr/is in/, $admin->("$PASSWORD, too\n", 'Åsa "x"', '--password-stdin'));
+    $reload->();
+    ok $logs_in->("$PASSWORD, too"), 'it is the new one';
+    ok !$logs_in->($PASSWORD), 'and not the old one';
+    like slurp($server->config_file), qr/\A\Q$config\E/, 'the rest of the file is as it was';
+    refused('a short password', 1, qr/.*\d+ to \d+ bytes/, $admin->("short\n", 'ann', '--password-stdin'));
+    refused('no name', 2, qr/admin: needs a name/, $admin->(''));
+    refused('two names', 2, qr/unexpected argument 'bea'/, $admin->('', 'ann', 'bea'));
+    refused('no password', 1, qr/.*--password-stdin/, $admin->('', 'ann'));
+    refused('no directory', 1, qr{.*/nowhere/at}, run_command("$PASSWORD\n", qw(admin ann --password-stdin --data /nowhere/at)));
+};
+
 # A pseudo terminal from script(1): returns its pid, a handle to type into, and the file with what it showed.
 sub on_terminal (@arguments) {
     my $command = join ' ', map { "'" . s/'/'\\''/gr . "'" } $binary, @arguments;

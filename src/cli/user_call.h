@@ -1,4 +1,4 @@
-/* user_call: the command line of `verstak-sync-server user …`, read. */
+/* user_call: the command line of `verstak-sync-server user …`, and of `admin …`, read. */
 #ifndef CLI_USER_CALL_H
 #define CLI_USER_CALL_H
 
@@ -18,7 +18,7 @@ struct user_call {
     struct config_flags flags; /* what concerns the server's configuration */
 };
 
-/* argv as main() got it, argv[1] being "user"; strings are borrowed from it. Release in both cases. */
+/* argv as main() got it, argv[1] being "user" or "admin" (whose name is the first word); strings are borrowed from it. Release in both cases. */
 bool user_call_parse(struct user_call *call, int argc, char **argv, struct strbuf *error) WARN_UNUSED;
 void user_call_release(struct user_call *call);
 

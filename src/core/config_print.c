@@ -66,9 +66,11 @@ void config_print_help(FILE *out)
 {
     fputs("Usage: verstak-sync-server [--port N] [--data DIR] [FLAG...]\n"
           "       verstak-sync-server user COMMAND [ARGUMENT...]\n"
+          "       verstak-sync-server admin NAME [ARGUMENT...]\n"
           "\n"
           "Runs the Verstak Sync Server. Without flags it listens on 127.0.0.1:47732 and keeps everything, a private\n"
-          "PostgreSQL included, in ./server-data. `verstak-sync-server user --help` tells how to manage users.\n"
+          "PostgreSQL included, in ./server-data. `verstak-sync-server user --help` tells how to manage users,\n"
+          "`verstak-sync-server admin --help` how to make an admin.\n"
           "\n"
           "Flags (--FLAG VALUE or --FLAG=VALUE):\n",
           out);
