@@ -1,23 +1,19 @@
 /*
- * Finds the parts of a multipart/form-data body. Called by handlers with a form, and by the upload of a blob in a
- * thread of the work pool: the search through 256 MiB takes too long for the event loop.
+ * Finds the parts of a multipart/form-data body that comes in pieces. Called by handlers with a form, and by the upload
+ * of a blob in a thread of the work pool: the search through 256 MiB takes too long for the event loop.
+ *
+ * A delimiter is CR LF "--" boundary, perhaps "--", blanks, CR LF. What begins like one is held back byte by byte until
+ * it is one or is not; then it was content. CR stands only at a delimiter's beginning and end, so no byte that was held
+ * can begin another one.
  */
 #include "http/multipart.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define HEADERS_MAX 8192 /* of one part */
-
 struct span {
     const char *s;
     size_t len;
-};
-
-struct scan {
-    const char *at, *end;
-    char delimiter[2 + 2 + 70 + 1]; /* CR LF "--" boundary */
-    size_t delimiter_len;
 };
 
 static bool is_blank(char c)
@@ -83,7 +79,7 @@ static bool span_is(struct span span, const char *text)
     return span.len == strlen(text) && strncasecmp(span.s, text, span.len) == 0;
 }
 
-bool multipart_boundary(const char *content_type, char boundary_r[71])
+bool multipart_boundary(const char *content_type, char boundary_r[MULTIPART_BOUNDARY_MAX + 1])
 {
     static const char type[] = "multipart/form-data";
     if (strncasecmp(content_type, type, sizeof(type) - 1) != 0)
@@ -94,7 +90,7 @@ bool multipart_boundary(const char *content_type, char boundary_r[71])
     while (next_parameter(&at, end, &name, &value)) {
         if (!span_is(name, "boundary"))
             continue;
-        if (++found > 1 || value.len < 1 || value.len > 70 || value.s[value.len - 1] == ' ')
+        if (++found > 1 || value.len < 1 || value.len > MULTIPART_BOUNDARY_MAX || value.s[value.len - 1] == ' ')
             return false;
         for (size_t i = 0; i < value.len; ++i)
             if (!is_boundary_char(value.s[i]))
@@ -105,63 +101,7 @@ bool multipart_boundary(const char *content_type, char boundary_r[71])
     return at == end && found == 1;
 }
 
-/* Behind a delimiter: blanks and CR LF go on with a part, "--" ends. */
-enum after { AFTER_PART, AFTER_END, AFTER_NEITHER };
-
-static enum after after_delimiter(const char **at, const char *end)
-{
-    const char *p = *at;
-    enum after kind = AFTER_PART;
-    if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
-        kind = AFTER_END;
-        p += 2;
-    }
-    while (p < end && is_blank(*p))
-        ++p;
-    bool line_ends = end - p >= 2 && p[0] == '\r' && p[1] == '\n';
-    if (!line_ends && !(kind == AFTER_END && p == end))
-        return AFTER_NEITHER;
-    *at = line_ends ? p + 2 : p;
-    return kind;
-}
-
-/*
- * The next delimiter from scan->at on, which then stands behind its line. *before_r is where the content before it
- * ends. A line that only begins like the delimiter is content.
- */
-static bool next_delimiter(struct scan *scan, const char **before_r, enum after *kind_r)
-{
-    while (scan->at < scan->end) {
-        const char *hit = memmem(scan->at, (size_t)(scan->end - scan->at), scan->delimiter, scan->delimiter_len);
-        if (hit == NULL)
-            return false;
-        scan->at = hit + scan->delimiter_len;
-        *kind_r = after_delimiter(&scan->at, scan->end);
-        if (*kind_r != AFTER_NEITHER) {
-            *before_r = hit;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The first delimiter may stand at the very beginning, without its CR LF. */
-static bool first_delimiter(struct scan *scan, enum after *kind_r)
-{
-    size_t len = scan->delimiter_len - 2;
-    if ((size_t)(scan->end - scan->at) >= len && memcmp(scan->at, scan->delimiter + 2, len) == 0) {
-        const char *behind = scan->at + len;
-        *kind_r = after_delimiter(&behind, scan->end);
-        if (*kind_r != AFTER_NEITHER) {
-            scan->at = behind;
-            return true;
-        }
-    }
-    const char *before;
-    return next_delimiter(scan, &before, kind_r);
-}
-
-static bool disposition(const char *at, const char *end, struct multipart_part *part)
+static bool disposition(const char *at, const char *end, struct multipart *m)
 {
     static const char kind[] = "form-data";
     while (at < end && is_blank(*at))
@@ -172,89 +112,205 @@ static bool disposition(const char *at, const char *end, struct multipart_part *
     struct span name, value;
     while (next_parameter(&at, end, &name, &value)) {
         if (span_is(name, "name")) {
-            if (part->name != NULL)
+            if (m->name != NULL)
                 return false;
-            part->name = value.s;
-            part->name_len = value.len;
+            m->name = value.s;
+            m->name_len = value.len;
         } else if (span_is(name, "filename")) {
-            if (part->file_name != NULL)
+            if (m->file_name != NULL)
                 return false;
-            part->file_name = value.s;
-            part->file_name_len = value.len;
+            m->file_name = value.s;
+            m->file_name_len = value.len;
         }
     }
-    return at == end && part->name != NULL;
+    return at == end && m->name != NULL;
 }
 
-static bool header_line(const char *line, size_t len, struct multipart_part *part, struct strbuf *error)
+static enum multipart_event broken(struct multipart *m, const char *problem)
+{
+    m->state = MULTIPART_STATE_BROKEN;
+    m->problem = problem;
+    return MULTIPART_BROKEN;
+}
+
+/* NULL, or what is wrong. */
+static const char *header_line(struct multipart *m, const char *line, size_t len)
 {
     static const char wanted[] = "content-disposition";
     const char *colon = memchr(line, ':', len);
     if (colon == NULL || colon == line || is_blank(line[0]))
-        return strbuf_error(error, "malformed header of a part");
+        return "malformed header of a part";
     if ((size_t)(colon - line) != sizeof(wanted) - 1 || strncasecmp(line, wanted, sizeof(wanted) - 1) != 0)
-        return true;
-    if (part->name != NULL || !disposition(colon + 1, line + len, part))
-        return strbuf_error(error, "malformed Content-Disposition of a part");
-    return true;
+        return NULL;
+    if (m->name != NULL || !disposition(colon + 1, line + len, m))
+        return "malformed Content-Disposition of a part";
+    return NULL;
 }
 
-/* The part's headers up to the empty line; scan->at then stands at its content. */
-static bool part_headers(struct scan *scan, struct multipart_part *part, struct strbuf *error)
+/* The headers of a part are complete. */
+static enum multipart_event part_begins(struct multipart *m)
 {
-    const char *start = scan->at;
-    for (;;) {
-        size_t left = (size_t)(scan->end - scan->at), room = HEADERS_MAX - (size_t)(scan->at - start);
-        const char *newline = memchr(scan->at, '\n', left < room ? left : room);
-        if (newline == NULL || newline == scan->at || newline[-1] != '\r')
-            return strbuf_error(error, "headers of a part do not end");
-        const char *line = scan->at;
-        size_t len = (size_t)(newline - 1 - line);
-        scan->at = newline + 1;
-        if (len == 0)
-            break;
-        if (!header_line(line, len, part, error))
-            return false;
+    const char *line = m->headers, *end = m->headers + m->headers_len - 2;
+    m->name = m->file_name = NULL;
+    while (line < end) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line)); /* is there: the empty line follows */
+        const char *problem = header_line(m, line, (size_t)(newline - 1 - line));
+        if (problem != NULL)
+            return broken(m, problem);
+        line = newline + 1;
     }
-    return part->name != NULL || strbuf_error(error, "part without a name");
+    if (m->name == NULL)
+        return broken(m, "part without a name");
+    m->state = MULTIPART_STATE_CONTENT;
+    memcpy(m->held, "\r\n", 2); /* the empty line may already belong to the delimiter: a part without content */
+    m->held_len = m->foreign = 2;
+    return MULTIPART_PART;
 }
 
-static bool one_part(struct scan *scan, struct multipart_part *part, enum after *kind_r, struct strbuf *error)
+static enum multipart_event take_headers(struct multipart *m, const char **at, const char *end)
 {
-    memset(part, 0, sizeof(*part));
-    if (!part_headers(scan, part, error))
-        return false;
-    part->content = scan->at;
-    scan->at -= 2; /* the empty line's CR LF may already belong to the delimiter: a part without content */
-    const char *before;
-    if (!next_delimiter(scan, &before, kind_r))
-        return strbuf_error(error, "the closing delimiter is missing");
-    part->content_len = before > part->content ? (size_t)(before - part->content) : 0;
-    return true;
+    while (*at < end) {
+        if (m->headers_len == sizeof(m->headers))
+            return broken(m, "headers of a part do not end");
+        char c = *(*at)++;
+        size_t before = m->headers_len;
+        m->headers[m->headers_len++] = c;
+        if (c != '\n')
+            continue;
+        if (before == 0 || m->headers[before - 1] != '\r')
+            return broken(m, "headers of a part do not end");
+        if (before == 1 || m->headers[before - 2] == '\n')
+            return part_begins(m);
+    }
+    return MULTIPART_MORE;
 }
 
-bool multipart_parse(const char *body, size_t len, const char *boundary, struct multipart_part *parts_r, size_t max,
-                     size_t *count_r, struct strbuf *error)
+/* What the held bytes are together with c. */
+enum held { HELD_ON, HELD_NOT, HELD_PART, HELD_LAST };
+
+static enum held hold(const struct multipart *m, char c)
 {
-    struct scan scan = {.at = body, .end = body + len};
-    size_t boundary_len = strlen(boundary);
-    enum after kind;
-    *count_r = 0;
-    if (boundary_len < 1 || boundary_len > 70)
-        return strbuf_error(error, "the boundary is not 1 to 70 characters long");
-    memcpy(scan.delimiter, "\r\n--", 4);
-    memcpy(scan.delimiter + 4, boundary, boundary_len);
-    scan.delimiter_len = 4 + boundary_len;
-    if (len == 0 || !first_delimiter(&scan, &kind))
-        return strbuf_error(error, "the boundary does not occur");
-    while (kind == AFTER_PART) {
-        if (*count_r == max) {
-            ++*count_r;
-            return strbuf_error(error, "more than %zu part%s", max, max == 1 ? "" : "s");
+    if (m->held_len < m->delimiter_len)
+        return c == m->delimiter[m->held_len] ? HELD_ON : HELD_NOT;
+    const char *tail = m->held + m->delimiter_len;
+    size_t len = m->held_len - m->delimiter_len;
+    bool dashes = len >= 2 && tail[0] == '-';
+    if (len > 0 && tail[len - 1] == '\r')
+        return c != '\n' ? HELD_NOT : dashes ? HELD_LAST : HELD_PART;
+    if (len == 1 && tail[0] == '-')
+        return c == '-' ? HELD_ON : HELD_NOT;
+    if (m->held_len + 1 == sizeof(m->held)) /* more blanks than anybody sends */
+        return HELD_NOT;
+    return is_blank(c) || c == '\r' || (len == 0 && c == '-') ? HELD_ON : HELD_NOT;
+}
+
+static enum multipart_event give(struct multipart *m, const char *bytes, size_t len)
+{
+    m->content = bytes;
+    m->content_len = len;
+    return MULTIPART_CONTENT;
+}
+
+/* More of what may be a delimiter. MULTIPART_MORE: it has been decided, or there is nothing to decide with. */
+static enum multipart_event take_held(struct multipart *m, const char **at, const char *end)
+{
+    while (*at < end) {
+        enum held what = hold(m, **at);
+        if (what == HELD_NOT) {
+            size_t len = m->held_len - m->foreign;
+            const char *bytes = m->held + m->foreign;
+            m->held_len = m->foreign = 0;
+            return len > 0 && m->state == MULTIPART_STATE_CONTENT ? give(m, bytes, len) : MULTIPART_MORE;
         }
-        if (!one_part(&scan, &parts_r[*count_r], &kind, error))
-            return false;
-        ++*count_r;
+        char c = *(*at)++;
+        if (what == HELD_ON) {
+            m->held[m->held_len++] = c;
+            continue;
+        }
+        m->state = what == HELD_PART ? MULTIPART_STATE_HEADERS : MULTIPART_STATE_EPILOGUE;
+        m->held_len = m->foreign = m->headers_len = 0;
+        return MULTIPART_MORE;
     }
-    return true;
+    return MULTIPART_MORE;
+}
+
+/* The first place where a delimiter begins, or may begin: its rest is not there yet. */
+static const char *candidate(const struct multipart *m, const char *at, const char *end)
+{
+    size_t len = (size_t)(end - at);
+    const char *hit = memmem(at, len, m->delimiter, m->delimiter_len);
+    if (hit != NULL)
+        return hit;
+    size_t tail = len < m->delimiter_len - 1 ? len : m->delimiter_len - 1;
+    const char *cr = memrchr(end - tail, '\r', tail);
+    return cr != NULL && memcmp(cr, m->delimiter, (size_t)(end - cr)) == 0 ? cr : end;
+}
+
+static enum multipart_event take_content(struct multipart *m, const char **at, const char *end)
+{
+    if (m->held_len > 0)
+        return take_held(m, at, end);
+    const char *from = *at, *to = candidate(m, from, end);
+    *at = to;
+    if (to == from) {
+        m->held[m->held_len++] = *(*at)++;
+        return MULTIPART_MORE;
+    }
+    return m->state == MULTIPART_STATE_CONTENT ? give(m, from, (size_t)(to - from)) : MULTIPART_MORE;
+}
+
+void multipart_init(struct multipart *m, const char *boundary)
+{
+    size_t len = strlen(boundary);
+    memset(m, 0, sizeof(*m));
+    memcpy(m->delimiter, "\r\n--", 4);
+    memcpy(m->delimiter + 4, boundary, len);
+    m->delimiter_len = 4 + len;
+    memcpy(m->held, "\r\n", 2); /* the first delimiter may stand at the very beginning */
+    m->held_len = m->foreign = 2;
+}
+
+enum multipart_event multipart_next(struct multipart *m, const char **at, const char *end)
+{
+    enum multipart_event event = MULTIPART_MORE;
+    while (event == MULTIPART_MORE && *at < end) {
+        switch (m->state) {
+        case MULTIPART_STATE_PREAMBLE:
+        case MULTIPART_STATE_CONTENT:
+            event = take_content(m, at, end);
+            break;
+        case MULTIPART_STATE_HEADERS:
+            event = take_headers(m, at, end);
+            break;
+        case MULTIPART_STATE_EPILOGUE:
+            *at = end;
+            break;
+        case MULTIPART_STATE_BROKEN:
+            return MULTIPART_BROKEN;
+        }
+    }
+    return event;
+}
+
+bool multipart_end(struct multipart *m)
+{
+    const char *tail = m->held + m->delimiter_len;
+    size_t len = m->held_len > m->delimiter_len ? m->held_len - m->delimiter_len : 0;
+    switch (m->state) {
+    case MULTIPART_STATE_EPILOGUE:
+        return true;
+    case MULTIPART_STATE_PREAMBLE:
+    case MULTIPART_STATE_CONTENT:
+        if (len >= 2 && tail[0] == '-' && tail[len - 1] != '\r') /* the last delimiter needs no line end */
+            return true;
+        (void)broken(m, m->state == MULTIPART_STATE_PREAMBLE ? "the boundary does not occur"
+                                                             : "the closing delimiter is missing");
+        break;
+    case MULTIPART_STATE_HEADERS:
+        (void)broken(m, "headers of a part do not end");
+        break;
+    case MULTIPART_STATE_BROKEN:
+        break;
+    }
+    return false;
 }

@@ -91,25 +91,62 @@ static bool parse_urlencoded(struct http_request *request, const char *body, siz
     return true;
 }
 
+/* A part has ended; name NULL: there was none yet. False: no text. */
+static bool end_part(struct http_request *request, const char *name, const struct strbuf *value)
+{
+    if (name == NULL)
+        return true;
+    if (!utf8_storable(value->data, value->len))
+        return false;
+    add_field(request, name, http_request_strdup(request, value->data, value->len));
+    return true;
+}
+
+/* False: a file, no text, or too many parts. */
+static bool begin_part(struct http_request *request, const struct multipart *m, unsigned count, const char **name_r)
+{
+    if (count > FORM_PARTS_MAX || m->file_name != NULL || !utf8_storable(m->name, m->name_len))
+        return false;
+    *name_r = http_request_strdup(request, m->name, m->name_len);
+    return true;
+}
+
+static bool collect_parts(struct http_request *request, struct multipart *m, const char *at, const char *end)
+{
+    struct strbuf value = STRBUF_INIT;
+    const char *name = NULL;
+    unsigned count = 0;
+    enum multipart_event event;
+    bool good = true;
+    while (good && (event = multipart_next(m, &at, end)) != MULTIPART_MORE) {
+        if (event == MULTIPART_CONTENT) {
+            strbuf_append(&value, m->content, m->content_len);
+        } else if (event == MULTIPART_PART) {
+            good = end_part(request, name, &value) && begin_part(request, m, ++count, &name);
+            strbuf_reset(&value);
+        } else {
+            break;
+        }
+    }
+    good = good && end_part(request, name, &value);
+    strbuf_release(&value);
+    return good;
+}
+
 static bool parse_multipart(struct http_request *request, const char *body, size_t len, const char *content_type)
 {
-    struct multipart_part parts[FORM_PARTS_MAX];
-    char boundary[71];
-    size_t count;
-    if (!multipart_boundary(content_type, boundary) ||
-        !multipart_parse(body, len, boundary, parts, FORM_PARTS_MAX, &count, NULL)) {
-        reply_error(request, ERROR_INVALID_MULTIPART);
-        return false;
-    }
-    for (size_t i = 0; i < count; ++i) {
-        const struct multipart_part *part = &parts[i];
-        if (part->file_name != NULL || !utf8_storable(part->name, part->name_len) ||
-            !utf8_storable(part->content, part->content_len))
+    struct multipart m;
+    char boundary[MULTIPART_BOUNDARY_MAX + 1];
+    bool known = multipart_boundary(content_type, boundary);
+    if (known) {
+        multipart_init(&m, boundary);
+        if (!collect_parts(request, &m, body, body + len))
             return broken_form(request);
-        add_field(request, http_request_strdup(request, part->name, part->name_len),
-                  http_request_strdup(request, part->content, part->content_len));
     }
-    return true;
+    if (known && multipart_end(&m))
+        return true;
+    reply_error(request, ERROR_INVALID_MULTIPART);
+    return false;
 }
 
 static bool parse_json_form(struct http_request *request)
@@ -151,7 +188,8 @@ bool http_request_form(struct http_request *request)
     request->form_parsed = true;
     if (content_type != NULL && type_is(content_type, "multipart/form-data"))
         return parse_multipart(request, body, len, content_type);
-    if (content_type != NULL && type_is(content_type, "application/x-www-form-urlencoded") && !looks_like_json(body, len))
+    if (content_type != NULL && type_is(content_type, "application/x-www-form-urlencoded") &&
+        !looks_like_json(body, len))
         return parse_urlencoded(request, body, len);
     return parse_json_form(request);
 }

@@ -1,4 +1,9 @@
 /* http/multipart.h */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/strbuf.h"
 #include "http/multipart.h"
 #include "tap.h"
 
@@ -55,9 +60,16 @@ static const struct {
      1, "x", ""},
     {"no file name", "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx\r\n--b--\r\n", 1, "x", NULL},
     {"two parts", "--b\r\n" DISPOSITION "\r\nx\r\n--b\r\n" DISPOSITION "\r\ny\r\n--b--\r\n", 2, "x", "a.bin"},
-    {"three parts are too many",
-     "--b\r\n" DISPOSITION "\r\n\r\n--b\r\n" DISPOSITION "\r\n\r\n--b\r\n" DISPOSITION "\r\n\r\n--b--\r\n", -1, NULL,
-     NULL},
+    {"three parts",
+     "--b\r\n" DISPOSITION "\r\n\r\n--b\r\n" DISPOSITION "\r\n\r\n--b\r\n" DISPOSITION "\r\n\r\n--b--\r\n", 3, "",
+     "a.bin"},
+    {"beginnings of delimiters",
+     "--b\r\n" DISPOSITION "\r\n\r\r\n\r\n-\r\n--\r\n--b-\r\n--b- \r\n--b--x\r\n--b \r\r\n--b--\r\n", 1,
+     "\r\r\n\r\n-\r\n--\r\n--b-\r\n--b- \r\n--b--x\r\n--b \r", "a.bin"},
+    {"blanks behind the last delimiter, which ends all", "--b\r\n" DISPOSITION "\r\nx\r\n--b-- \t", 1, "x", "a.bin"},
+    {"half a line end behind the last delimiter", "--b\r\n" DISPOSITION "\r\nx\r\n--b--\r", -1, NULL, NULL},
+    {"a first line like the delimiter", "--bb\r\n--b\r\n" DISPOSITION "\r\nx\r\n--b--\r\n", 1, "x", "a.bin"},
+    {"CR at the end of a header", "--b\r\nX: y\r\r\n" DISPOSITION "\r\nx\r\n--b--\r\n", 1, "x", "a.bin"},
     {"no part", "--b--\r\n", 0, NULL, NULL},
     {"empty", "", -1, NULL, NULL},
     {"no delimiter", "content", -1, NULL, NULL},
@@ -91,26 +103,120 @@ static void test_boundaries(void)
     }
 }
 
-static bool span_is(const char *s, size_t len, const char *expected)
+/* What a parser told of a body. */
+struct told {
+    int count; /* parts; -1: refused */
+    struct strbuf name, file_name, content;
+    bool has_file_name;
+    const char *problem;
+};
+
+static void told_release(struct told *told)
 {
-    return s == NULL || expected == NULL ? s == NULL && expected == NULL
-                                         : len == strlen(expected) && memcmp(s, expected, len) == 0;
+    strbuf_release(&told->name);
+    strbuf_release(&told->file_name);
+    strbuf_release(&told->content);
+}
+
+static void tell(struct multipart *m, struct told *told, const char *bytes, size_t len)
+{
+    const char *end = bytes + len;
+    enum multipart_event event;
+    while ((event = multipart_next(m, &bytes, end)) != MULTIPART_MORE && event != MULTIPART_BROKEN) {
+        if (event == MULTIPART_PART && ++told->count == 1) {
+            strbuf_append(&told->name, m->name, m->name_len);
+            told->has_file_name = m->file_name != NULL;
+            strbuf_append(&told->file_name, m->file_name != NULL ? m->file_name : "", m->file_name_len);
+        } else if (event == MULTIPART_CONTENT && told->count == 1) {
+            strbuf_append(&told->content, m->content, m->content_len);
+        }
+    }
+}
+
+/* The body in pieces of these lengths, the last of them again and again. Each piece stands in memory of its own. */
+static void parse(const char *body, const size_t pieces[2], struct told *told_r)
+{
+    struct multipart m;
+    size_t len = strlen(body), at = 0;
+    memset(told_r, 0, sizeof(*told_r));
+    strbuf_init(&told_r->name);
+    strbuf_init(&told_r->file_name);
+    strbuf_init(&told_r->content);
+    multipart_init(&m, "b");
+    for (unsigned i = 0; at < len; i = 1) {
+        size_t n = pieces[i] < len - at ? pieces[i] : len - at;
+        char *piece = mem_alloc(n + 1);
+        memcpy(piece, body + at, n);
+        tell(&m, told_r, piece, n);
+        free(piece);
+        at += n;
+    }
+    if (!multipart_end(&m))
+        told_r->count = -1;
+    told_r->problem = m.problem;
+}
+
+static bool same(const struct told *a, const struct told *b)
+{
+    if (a->count != b->count || (a->problem == NULL) != (b->problem == NULL) ||
+        (a->problem != NULL && strcmp(a->problem, b->problem) != 0))
+        return false;
+    return a->count < 0 || (strcmp(a->name.data, b->name.data) == 0 && strcmp(a->content.data, b->content.data) == 0 &&
+                            strcmp(a->file_name.data, b->file_name.data) == 0 && a->has_file_name == b->has_file_name);
+}
+
+/* Split anywhere, the body is the same. */
+static bool splits(const char *body, const struct told *whole)
+{
+    size_t len = strlen(body);
+    for (size_t i = 0; i <= 2 * len; i++) {
+        struct told told;
+        parse(body, i < len ? (size_t[]){i, len} : (size_t[]){i - len + 1, i - len + 1}, &told);
+        bool good = same(whole, &told);
+        told_release(&told);
+        if (!good) {
+            printf("# split %zu of %zu\n", i, len);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void test_case(size_t i)
 {
-    struct multipart_part parts[2];
-    struct strbuf error = STRBUF_INIT;
-    size_t count;
-    bool parsed = multipart_parse(cases[i].body, strlen(cases[i].body), "b", parts, 2, &count, &error);
-    is_int(parsed ? (int)count : -1, cases[i].count, "%s: parts", cases[i].name);
-    ok(parsed == (error.len == 0), "%s: a reason only when it is refused", cases[i].name);
-    if (parsed && cases[i].count > 0) {
-        ok(span_is(parts[0].content, parts[0].content_len, cases[i].content), "%s: content", cases[i].name);
-        ok(span_is(parts[0].file_name, parts[0].file_name_len, cases[i].file_name), "%s: file name", cases[i].name);
-        ok(span_is(parts[0].name, parts[0].name_len, "file"), "%s: name", cases[i].name);
+    struct told whole;
+    parse(cases[i].body, (size_t[]){SIZE_MAX, SIZE_MAX}, &whole);
+    is_int(whole.count, cases[i].count, "%s: parts", cases[i].name);
+    ok((whole.count < 0) == (whole.problem != NULL), "%s: a reason only when it is refused", cases[i].name);
+    if (whole.count > 0) {
+        is_str(whole.content.data, cases[i].content, "%s: content", cases[i].name);
+        is_str(whole.has_file_name ? whole.file_name.data : NULL, cases[i].file_name, "%s: file name", cases[i].name);
+        is_str(whole.name.data, "file", "%s: name", cases[i].name);
     }
-    strbuf_release(&error);
+    ok(splits(cases[i].body, &whole), "%s: the same in pieces", cases[i].name);
+    told_release(&whole);
+}
+
+static void test_bounds(void)
+{
+    struct strbuf body = STRBUF_INIT;
+    struct told told;
+    strbuf_append_str(&body, "--b\r\n" DISPOSITION "\r\nx\r\n--b");
+    for (int i = 0; i < 5000; i++)
+        strbuf_append_char(&body, ' ');
+    strbuf_append_str(&body, "\r\n--b--\r\n");
+    parse(body.data, (size_t[]){100, 7}, &told);
+    is_int(told.count, 1, "a delimiter with thousands of blanks is content");
+    is_int((int)told.content.len, 1 + 5 + 5000, "all of it");
+    told_release(&told);
+    strbuf_reset(&body);
+    strbuf_append_str(&body, "--b\r\n");
+    for (int i = 0; i < 2000; i++)
+        strbuf_append_str(&body, "X-A: b\r\n");
+    parse(body.data, (size_t[]){1000, 1000}, &told);
+    is_str(told.problem, "headers of a part do not end", "endless headers");
+    told_release(&told);
+    strbuf_release(&body);
 }
 
 int main(void)
@@ -118,5 +224,6 @@ int main(void)
     test_boundaries();
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         test_case(i);
+    test_bounds();
     return tap_done();
 }
