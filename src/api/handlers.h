@@ -17,7 +17,9 @@ http_handler device_me, device_revoke_current, device_revoke;
 /* api/sync_push.c, api/sync_pull.c */
 http_handler sync_push_post, sync_pull_post;
 /* api/blobs.c */
-http_handler blobs_post, blobs_get;
+http_handler blobs_get;
+/* api/upload.c */
+http_handler upload_post;
 /* api/admin_login.c */
 http_handler admin_login_post, admin_login_session, admin_login_logout;
 /* api/admin_users.c */

@@ -23,7 +23,7 @@ static const struct route rows[] = {
     {"POST", "/api/client/revoke-device",      CALLER_DEVICE, BODY_JSON,   ATTEMPT_LOGIN, device_revoke},
     {"POST", "/api/v1/sync/push",              CALLER_DEVICE, BODY_PUSH,   ATTEMPT_NONE,  sync_push_post},
     {"POST", "/api/v1/sync/pull",              CALLER_DEVICE, BODY_JSON,   ATTEMPT_NONE,  sync_pull_post},
-    {"POST", "/api/v1/blobs/",                 CALLER_DEVICE, BODY_UPLOAD, ATTEMPT_NONE,  blobs_post},
+    {"POST", "/api/v1/blobs/",                 CALLER_DEVICE, BODY_UPLOAD, ATTEMPT_NONE,  upload_post},
     {"GET",  "/api/v1/blobs/{}",               CALLER_DEVICE, BODY_NONE,   ATTEMPT_NONE,  blobs_get},
 
     {"POST", "/admin/login",                   CALLER_ANYONE, BODY_FORM,   ATTEMPT_ADMIN, admin_login_post},

@@ -22,7 +22,9 @@
 #include "core/hex.h"
 #include "core/mem.h"
 
-#define PIECE (1024 * 1024)             /* bytes that are hashed and written at a time */
+#define PIECE (256 * 1024) /* hashed and written at a time: still in the cache when it is written */
+#define WRITE_BEHIND \
+    (8 * 1024 * 1024) /* the disk begins with as much at a time, so that the fsync finds little to do */
 #define NAME_SIZE (6 + DIGEST_HEX_SIZE) /* "ab/cd/<sha256>" */
 
 struct blob_store {
@@ -91,22 +93,28 @@ void blob_store_close(struct blob_store **store)
  * A new file in tmp. The lock says that a living process is at work on it: blob_store_sweep() leaves such files alone.
  * Between the making and the lock the file is a moment old, and a sweep takes only old ones.
  */
-static enum blob_outcome temp_make(struct blob_store *store, struct blob_temp *temp, struct strbuf *error)
+enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp, struct strbuf *error)
 {
     unsigned char random[16];
     char hex[2 * sizeof(random) + 1];
+    memset(temp, 0, sizeof(*temp));
     digest_random(random, sizeof(random));
     hex_encode(random, sizeof(random), hex);
     snprintf(temp->name, sizeof(temp->name), "%s", hex);
     temp->fd = openat(store->tmp, temp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (temp->fd < 0)
         return fault(error, store, "make a file in", "tmp");
-    if (flock(temp->fd, LOCK_EX | LOCK_NB) != 0) {
-        enum blob_outcome outcome = fault(error, store, "lock a file in", "tmp");
-        blob_store_drop(store, temp);
-        return outcome;
+    enum blob_outcome outcome = BLOB_OK;
+    if (flock(temp->fd, LOCK_EX | LOCK_NB) != 0)
+        outcome = fault(error, store, "lock a file in", "tmp");
+    temp->hash = EVP_MD_CTX_new();
+    if (temp->hash == NULL || EVP_DigestInit_ex(temp->hash, EVP_sha256(), NULL) != 1) {
+        errno = ENOMEM;
+        outcome = fault(error, store, "hash a file in", "tmp");
     }
-    return BLOB_OK;
+    if (outcome != BLOB_OK)
+        blob_store_drop(store, temp);
+    return outcome;
 }
 
 static bool write_all(int fd, const char *p, size_t len)
@@ -123,35 +131,43 @@ static bool write_all(int fd, const char *p, size_t len)
     return true;
 }
 
-/* Hashes and writes piece by piece, so that a piece is still in the processor's cache when it is written. */
-static bool hash_and_write(int fd, const char *content, size_t len, unsigned char sha256_r[DIGEST_SIZE])
+/* Without it all would wait in memory for the fsync. File systems that cannot do it do without. */
+static void write_behind(struct blob_temp *temp)
 {
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    bool done = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
-    if (!done)
-        errno = ENOMEM;
-    for (size_t at = 0; done && at < len; at += PIECE) {
-        size_t n = len - at < PIECE ? len - at : PIECE;
-        done = EVP_DigestUpdate(hash, content + at, n) == 1 && write_all(fd, content + at, n);
-    }
-    done = done && EVP_DigestFinal_ex(hash, sha256_r, NULL) == 1;
-    int reason = errno;
-    EVP_MD_CTX_free(hash);
-    errno = reason;
-    return done;
+    if (temp->size - temp->behind < WRITE_BEHIND)
+        return;
+    (void)sync_file_range(temp->fd, temp->behind, temp->size - temp->behind, SYNC_FILE_RANGE_WRITE);
+    temp->behind = temp->size;
 }
 
-enum blob_outcome blob_store_write(struct blob_store *store, const void *content, size_t len, struct blob_temp *temp_r,
-                                   unsigned char sha256_r[DIGEST_SIZE], struct strbuf *error)
+enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
+                                    struct strbuf *error)
 {
-    enum blob_outcome outcome = temp_make(store, temp_r, error);
-    if (outcome != BLOB_OK)
-        return outcome;
-    if (!hash_and_write(temp_r->fd, content, len, sha256_r) || fsync(temp_r->fd) != 0) {
-        outcome = fault(error, store, "write a file in", "tmp");
-        blob_store_drop(store, temp_r);
+    const char *p = bytes;
+    while (len > 0) {
+        size_t n = len < PIECE ? len : PIECE;
+        if (EVP_DigestUpdate(temp->hash, p, n) != 1) {
+            errno = ENOMEM;
+            return fault(error, store, "hash a file in", "tmp");
+        }
+        if (!write_all(temp->fd, p, n))
+            return fault(error, store, "write a file in", "tmp");
+        p += n;
+        len -= n;
+        temp->size += (int64_t)n;
     }
-    return outcome;
+    write_behind(temp);
+    return BLOB_OK;
+}
+
+enum blob_outcome blob_store_sync(struct blob_store *store, struct blob_temp *temp, unsigned char sha256_r[DIGEST_SIZE],
+                                  struct strbuf *error)
+{
+    if (EVP_DigestFinal_ex(temp->hash, sha256_r, NULL) != 1) {
+        errno = ENOMEM;
+        return fault(error, store, "hash a file in", "tmp");
+    }
+    return fsync(temp->fd) == 0 ? BLOB_OK : fault(error, store, "sync a file in", "tmp");
 }
 
 void blob_store_drop(struct blob_store *store, struct blob_temp *temp)
@@ -159,6 +175,8 @@ void blob_store_drop(struct blob_store *store, struct blob_temp *temp)
     unlinkat(store->tmp, temp->name, 0);
     close(temp->fd);
     temp->fd = -1;
+    EVP_MD_CTX_free(temp->hash);
+    temp->hash = NULL;
 }
 
 static int open_below(int at, const char *name)
@@ -292,7 +310,7 @@ unsigned blob_store_sweep(struct blob_store *store, int64_t age_ms)
 bool blob_store_writable(struct blob_store *store)
 {
     struct blob_temp temp;
-    if (temp_make(store, &temp, NULL) != BLOB_OK)
+    if (blob_store_begin(store, &temp, NULL) != BLOB_OK)
         return false;
     bool written = write_all(temp.fd, "verstak", 7);
     blob_store_drop(store, &temp);

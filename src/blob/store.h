@@ -27,19 +27,28 @@ enum blob_outcome {
 struct blob_store *blob_store_open(const char *data_directory, struct strbuf *error) WARN_UNUSED;
 void blob_store_close(struct blob_store **store);
 
-/* A temporary file under <data>/blobs/tmp, on the same file system. */
+/* A temporary file under <data>/blobs/tmp, on the same file system, and the hash of what was written to it. */
 struct blob_temp {
-    int fd;
+    int fd; /* -1: there is none */
     char name[64];
+    struct evp_md_ctx_st *hash;
+    int64_t size;   /* bytes written */
+    int64_t behind; /* of these, bytes that the disk was told to begin with */
 };
-/* Writes the bytes to a new temporary file, hashing on the way, and fsyncs it. Nothing stays behind on failure. */
-enum blob_outcome blob_store_write(struct blob_store *store, const void *content, size_t len, struct blob_temp *temp_r,
-                                   unsigned char sha256_r[DIGEST_SIZE], struct strbuf *error) WARN_UNUSED;
+/* Makes an empty one. It ends with blob_store_keep() or blob_store_drop(), also after one of the next two failed. */
+enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp_r, struct strbuf *error) WARN_UNUSED;
+/* Writes more bytes, hashing on the way. */
+enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
+                                    struct strbuf *error) WARN_UNUSED;
+/* The file is complete: its hash, and fsync. */
+enum blob_outcome blob_store_sync(struct blob_store *store, struct blob_temp *temp, unsigned char sha256_r[DIGEST_SIZE],
+                                  struct strbuf *error) WARN_UNUSED;
 /* Gives the temporary file its final name (or drops it when the blob is there with this size already) and fsyncs the
  * directories. Ends the temp. */
 enum blob_outcome blob_store_keep(struct blob_store *store, struct blob_temp *temp,
                                   const unsigned char sha256[DIGEST_SIZE], int64_t size,
                                   struct strbuf *error) WARN_UNUSED;
+/* Removes the file. Freeing the pages of a large one takes a while: in a thread. */
 void blob_store_drop(struct blob_store *store, struct blob_temp *temp);
 /* Opens for reading; *size_r is the file's. */
 enum blob_outcome blob_store_read(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE], int *fd_r,

@@ -29,10 +29,6 @@
 struct sweep {
     struct http_server *server;
     uint64_t now;
-    uint64_t buffered;               /* bytes of bodies of all requests */
-    struct http_connection *largest; /* of those still coming in */
-    const h2o_req_t *largest_req;
-    size_t largest_size;
 };
 
 static void on_close(void *data)
@@ -142,31 +138,18 @@ static uint64_t limit_of(const struct config *config, enum http_phase phase)
     case HTTP_PHASE_HANDLER:
         break;
     }
-    return UINT64_MAX; /* has its deadline in http/request.c */
+    return UINT64_MAX; /* has its deadline in http/request.c; so has an upload, whose body the handler takes */
 }
 
-/* Bytes of a body that no handler of its path takes, which came without a length. */
-static bool body_too_large(const struct http_server *server, const h2o_req_t *req, size_t input, bool *upload_r)
+/* A body that came without a length, and is longer than any that the handler of its path takes. */
+static void sweep_body(const struct sweep *sweep, const h2o_req_t *req, struct http_connection *connection)
 {
-    size_t limit = http_router_body_limit(server->router, server->context->config, req->input.path.base,
-                                          req->input.path.len, upload_r);
-    return input > limit + FRAMING_HEAD_MAX;
-}
-
-static void sweep_body(struct sweep *sweep, const h2o_req_t *req, struct http_connection *connection)
-{
+    const struct http_server *server = sweep->server;
     bool upload;
-    size_t size = connection->socket->input->size;
-    sweep->buffered += size;
-    if (connection->phase != HTTP_PHASE_BODY || connection->cut)
-        return;
-    if (body_too_large(sweep->server, req, size, &upload)) {
-        cut(connection, req, upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE, sweep->now);
-    } else if (size > sweep->largest_size) {
-        sweep->largest_size = size;
-        sweep->largest = connection;
-        sweep->largest_req = req;
-    }
+    size_t limit =
+        http_router_body_limit(server->router, server->context->config, req->input.method, req->input.path, &upload);
+    if (connection->socket->input->size > limit + FRAMING_HEAD_MAX)
+        cut(connection, req, ERROR_REQUEST_TOO_LARGE, sweep->now);
 }
 
 static void stalled(struct http_connection *connection, const h2o_req_t *req, uint64_t now)
@@ -177,7 +160,7 @@ static void stalled(struct http_connection *connection, const h2o_req_t *req, ui
         close_now(connection);
 }
 
-static void sweep_idle(struct sweep *sweep, struct http_connection *connection)
+static void sweep_idle(const struct sweep *sweep, struct http_connection *connection)
 {
     const struct http_server *server = sweep->server;
     if (server->drain_started != 0 && sweep->now - server->drain_started >= DRAIN_IDLE_MS &&
@@ -206,7 +189,7 @@ static int sweep_one(h2o_req_t *req, void *data)
     }
     if (phase == HTTP_PHASE_IDLE)
         sweep_idle(sweep, connection);
-    else if (phase != HTTP_PHASE_HEAD)
+    else if (phase == HTTP_PHASE_BODY)
         sweep_body(sweep, req, connection);
     return 0;
 }
@@ -215,6 +198,4 @@ void http_connection_sweep(struct http_server *server)
 {
     struct sweep sweep = {.server = server, .now = clock_mono_ms()};
     server->globalconf.http1.callbacks.foreach_request(&server->h2o, sweep_one, &sweep);
-    if (sweep.largest != NULL && sweep.buffered > (uint64_t)server->context->config->http_body_buffer)
-        cut(sweep.largest, sweep.largest_req, ERROR_UNAVAILABLE, sweep.now);
 }

@@ -47,8 +47,7 @@ struct http_connection *http_connection_of_request(h2o_req_t *req);
 h2o_iovec_t http_connection_refuse(struct http_connection *connection, const h2o_req_t *req, enum error_code code,
                                    const char *text);
 
-/* Limits of all connections: what stood still for too long, or takes too much of the disk, is answered where possible
- * and cut. */
+/* Limits of all connections: what stood still for too long is answered where possible and cut. */
 void http_connection_sweep(struct http_server *server);
 
 #endif

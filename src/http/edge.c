@@ -2,9 +2,14 @@
  * What libh2o would decide alone, in a worker. Three functions of libh2o's own are defined here instead: the dynamic
  * linker then takes ours, and ours call the original (found behind us with RTLD_NEXT).
  *
- *   phr_parse_request   a head that libh2o accepts is looked at strictly (http/framing.c) before it is believed, and a
- * body that no handler will take is refused before it comes phr_decode_chunked  a strict decoder (http/chunked.c)
+ *   phr_parse_request   a head that libh2o accepts is looked at strictly (http/framing.c) before it is believed; a body
+ *                       that no handler will take is refused before it comes; the body of an upload is hidden
+ *   phr_decode_chunked  a strict decoder (http/chunked.c)
  *   h2o_socket_write    libh2o's constant answer to what its parser refuses becomes the contract's JSON
+ *
+ * libh2o buffers bodies whole before it calls a handler. So the lines that announce the body of an upload are taken out
+ * of what its parser says: it then takes the request for one without a body, calls the handler at once and stops
+ * reading, and the handler reads the body itself (http/body.c).
  *
  * After an answer in the middle of a request the rest of it is read and thrown away for a moment: closing a socket with
  * unread data makes TCP send a reset, which can destroy the answer before the client has read it (RFC 9112, 9.6).
@@ -14,18 +19,26 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "http/access_log.h"
+#include "http/body.h"
 #include "http/chunked.h"
 #include "http/connection.h"
 #include "http/framing.h"
 #include "http/reply_private.h"
 #include "http/request_private.h"
 
-struct phr_header;
+/* picohttpparser's, as libh2o 2.2 was built with it. */
+struct phr_header {
+    const char *name;
+    size_t name_len;
+    const char *value;
+    size_t value_len;
+};
 struct phr_chunked_decoder;
 
 /* libh2o calls these; it has no header for the first two. */
@@ -43,6 +56,10 @@ static struct http_server *edge_server;
 static enum error_code refusal_code;
 static const char *refusal_text;
 
+/* The hidden body of the head that was looked at last; the handler is called before another one is. */
+static struct http_body_head hidden;
+static const char *hidden_path; /* of that head; NULL: nothing is hidden */
+
 struct error_stream {
     h2o_ostream_t super;
     h2o_iovec_t body;
@@ -58,25 +75,75 @@ static int refuse(enum error_code code, const char *text)
     return -1;
 }
 
-/* A body whose length is known and that no handler of this path takes. */
-static int check_length(const struct framing_head *head, int parsed)
+static bool header_is(const struct phr_header *header, const char *name)
 {
-    bool upload;
-    if (!head->has_length)
-        return parsed;
-    size_t limit =
-        http_router_body_limit(edge_server->router, edge_server->context->config, head->path, head->path_len, &upload);
-    if (head->length <= limit)
-        return parsed;
-    return refuse(upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE, NULL);
+    return header->name_len == strlen(name) && strncasecmp(header->name, name, header->name_len) == 0;
 }
 
-static int check_head(const char *buf, int parsed)
+/* What is expected may be nothing or 100-continue; libh2o refuses the rest. */
+static bool expectation(const struct phr_header *headers, size_t count, bool *continue_r)
+{
+    *continue_r = false;
+    for (size_t i = 0; i < count; ++i) {
+        if (!header_is(&headers[i], "expect"))
+            continue;
+        if (headers[i].value_len != 12 || strncasecmp(headers[i].value, "100-continue", 12) != 0)
+            return false;
+        *continue_r = true;
+    }
+    return true;
+}
+
+static void hide_body(const struct framing_head *head, size_t head_len, struct phr_header *headers, size_t *count)
+{
+    bool expects;
+    size_t kept = 0;
+    if (!expectation(headers, *count, &expects))
+        return;
+    for (size_t i = 0; i < *count; ++i) {
+        if (!header_is(&headers[i], "content-length") && !header_is(&headers[i], "transfer-encoding") &&
+            !header_is(&headers[i], "expect"))
+            headers[kept++] = headers[i];
+    }
+    *count = kept;
+    hidden = (struct http_body_head){.head_len = head_len,
+                                     .chunked = head->chunked,
+                                     .length = head->has_length ? head->length : 0,
+                                     .expects = expects};
+    hidden_path = head->path;
+}
+
+bool edge_take_body(const h2o_req_t *req, struct http_body_head *body_r)
+{
+    bool found = hidden_path != NULL && hidden_path == req->input.path.base;
+    hidden_path = NULL;
+    *body_r = hidden;
+    return found;
+}
+
+/* A body: is it longer than its handler takes, and who reads it? */
+static int check_body(const struct framing_head *head, int parsed, struct phr_header *headers, size_t *count)
+{
+    bool upload;
+    if (!head->has_length && !head->chunked)
+        return parsed;
+    size_t limit = http_router_body_limit(edge_server->router, edge_server->context->config,
+                                          h2o_iovec_init(head->method, head->method_len),
+                                          h2o_iovec_init(head->path, head->path_len), &upload);
+    if (head->has_length && head->length > limit)
+        return refuse(upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE, NULL);
+    if (upload)
+        hide_body(head, (size_t)parsed, headers, count);
+    return parsed;
+}
+
+static int check_head(const char *buf, int parsed, struct phr_header *headers, size_t *count)
 {
     struct framing_head head;
+    hidden_path = NULL;
     switch (framing_check(buf, (size_t)parsed, &head)) {
     case FRAMING_OK:
-        return check_length(&head, parsed);
+        return check_body(&head, parsed, headers, count);
     case FRAMING_LONG_PATH:
         return refuse(ERROR_URI_TOO_LONG, NULL);
     case FRAMING_LONG_HEAD:
@@ -94,7 +161,7 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     int parsed =
         parse_request(buf, len, method, method_len, path, path_len, minor_version, headers, num_headers, last_len);
     if (parsed > 0)
-        return check_head(buf, parsed);
+        return check_head(buf, parsed, headers, num_headers);
     if (parsed == -2 && len > FRAMING_HEAD_MAX) /* not complete, and too long already */
         return refuse(memchr(buf, '\n', FRAMING_PATH_MAX) == NULL ? ERROR_URI_TOO_LONG : ERROR_HEAD_TOO_LARGE, NULL);
     return parsed == -1 ? refuse(ERROR_INVALID_REQUEST, "malformed request head") : parsed;
@@ -164,16 +231,13 @@ static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bu
     h2o_ostream_send_next(self, req, head_only ? NULL : &((struct error_stream *)self)->body, head_only ? 0 : 1, state);
 }
 
-static enum error_code code_of(const struct http_server *server, const h2o_req_t *req)
+static enum error_code code_of(const h2o_req_t *req)
 {
-    bool upload;
     switch (req->res.status) {
     case 400:
         return ERROR_INVALID_REQUEST;
     case 413:
-        (void)http_router_body_limit(server->router, server->context->config, req->input.path.base, req->input.path.len,
-                                     &upload);
-        return upload ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE;
+        return ERROR_REQUEST_TOO_LARGE;
     case 417:
         return ERROR_EXPECTATION_FAILED;
     default:
@@ -190,7 +254,7 @@ static void setup_error(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot
     if (connection->request == NULL && !connection->cut) {
         struct error_stream *stream = (struct error_stream *)(void *)h2o_add_ostream(req, sizeof(*stream), slot);
         struct strbuf body = STRBUF_INIT;
-        enum error_code code = code_of(connection->server, req);
+        enum error_code code = code_of(req);
         reply_error_body(&body, code, NULL);
         stream->body = h2o_strdup(&req->pool, body.data, body.len);
         strbuf_release(&body);

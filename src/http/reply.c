@@ -92,6 +92,7 @@ void reply_common_headers(h2o_req_t *req, const char *id, const char *type, size
 h2o_req_t *reply_begin(struct http_request *request, int status, const char *type, size_t length,
                        enum reply_cache cache)
 {
+    http_body_answering(request);
     h2o_req_t *req = http_request_take(request, status);
     req->res.status = status;
     req->res.reason = reply_reason(status);

@@ -9,7 +9,8 @@
  *
  * The states and who moves between them:
  *   RUNNING -> QUERY (request_query.c) -> RUNNING     RUNNING -> WORK, WAIT (here) -> RUNNING
- *   RUNNING, QUERY, WAIT -> ANSWERED (reply.c; from the sweep when the time is over)      any -> DEAD (guard)
+ *   RUNNING -> BODY (body.c) -> RUNNING
+ *   RUNNING, QUERY, WAIT, BODY -> ANSWERED (reply.c; from the sweep when the time is over)      any -> DEAD (guard)
  */
 #include "http/request_private.h"
 
@@ -49,13 +50,15 @@ struct request_work {
 };
 
 static const char *const state_names[] = {
-    [HTTP_REQUEST_RUNNING] = "running", [HTTP_REQUEST_QUERY] = "query",       [HTTP_REQUEST_WORK] = "work",
-    [HTTP_REQUEST_WAIT] = "wait",       [HTTP_REQUEST_ANSWERED] = "answered", [HTTP_REQUEST_DEAD] = "dead",
+    [HTTP_REQUEST_RUNNING] = "running", [HTTP_REQUEST_QUERY] = "query", [HTTP_REQUEST_WORK] = "work",
+    [HTTP_REQUEST_WAIT] = "wait",       [HTTP_REQUEST_BODY] = "body",   [HTTP_REQUEST_ANSWERED] = "answered",
+    [HTTP_REQUEST_DEAD] = "dead",
 };
 
 static bool is_waiting(enum http_request_state state)
 {
-    return state == HTTP_REQUEST_QUERY || state == HTTP_REQUEST_WORK || state == HTTP_REQUEST_WAIT;
+    return state == HTTP_REQUEST_QUERY || state == HTTP_REQUEST_WORK || state == HTTP_REQUEST_WAIT ||
+           state == HTTP_REQUEST_BODY;
 }
 
 void http_request_set_state(struct http_request *request, enum http_request_state state)
@@ -133,6 +136,8 @@ void http_request_release(struct http_request *request)
         return;
     assert(request->guard == NULL && !is_waiting(request->state));
     run_ends(request);
+    if (request->body != NULL)
+        http_body_release(request->body);
     if (request->json != NULL)
         json_object_put(request->json);
     strbuf_release(&request->reply);
@@ -151,9 +156,16 @@ h2o_req_t *http_request_take(struct http_request *request, int status)
     return req;
 }
 
+static bool body_comes_in(const struct http_request *request)
+{
+    return request->state == HTTP_REQUEST_BODY && !http_body_complete(request->body);
+}
+
 /* Late, and nothing but we will ever answer it. A request in a thread is looked at when the thread has finished. */
 static bool is_late(const struct http_request *request, uint64_t now)
 {
+    if (body_comes_in(request))
+        return http_body_stalled(request->body, now);
     return now >= request->deadline && request->state != HTTP_REQUEST_WORK;
 }
 
@@ -169,6 +181,10 @@ static struct http_request *find_late(struct http_server *server, uint64_t now)
 
 static void answer_late(struct http_request *request)
 {
+    if (body_comes_in(request)) {
+        reply_error(request, ERROR_REQUEST_TIMEOUT);
+        return;
+    }
     log_warning("request %s: no result within %lld ms; it got a 503", request->id,
                 (long long)request->context->config->http_request_timeout);
     reply_retry_after(request, ERROR_UNAVAILABLE, 2);

@@ -38,7 +38,8 @@ struct http_context {
     const struct config *config;
     struct db_pool *db;
     struct work_pool *hashing; /* passwords */
-    struct work_pool *files;   /* hashing, syncing and checking of files */
+    struct work_pool *files;   /* pieces of uploads: short works, by turns */
+    struct work_pool *syncing; /* what waits for the disk: syncing, naming, removing files */
     struct blob_store *blobs;
     struct health *health; /* api/health.c */
     uint64_t started;      /* clock_mono_ms() of the master's start */
@@ -77,7 +78,7 @@ const char *http_request_header(struct http_request *request, const char *name);
 /* Decoded parameter of the query string, or NULL when absent; `""` when empty. Broken encoding counts as absent. */
 const char *http_request_parameter(struct http_request *request, const char *name);
 const char *http_request_cookie(struct http_request *request, const char *name);
-/* The body; borrowed from libh2o: valid until the request is answered. */
+/* The body; borrowed from libh2o: valid until the request is answered. Empty for BODY_UPLOAD. */
 const char *http_request_body(const struct http_request *request, size_t *len_r);
 
 /* The session token that came with a CALLER_USER or CALLER_ADMIN request (64 digits). */
@@ -123,6 +124,19 @@ typedef void http_work_step(struct http_request *request, void *data);
  */
 void http_request_work(struct http_request *request, struct work_pool *pool, void *data, void (*run)(void *data),
                        http_work_step *step);
+
+/*
+ * For BODY_UPLOAD: receives the body piece by piece, in bounded memory. take(data, bytes, len) runs in a thread of the pool,
+ * for one piece after the other, and returns false when it wants no more; then step(request, data) on the loop: all has
+ * come and was taken, or take() wanted no more. Not before this call is the client told to go on ("100 Continue"). A
+ * body that is broken, too long or stalled is answered here, as are more than http.max_uploads at once; when the
+ * request is answered in the middle of its body the connection ends. http.request_timeout counts from the body's end.
+ */
+typedef bool http_take(void *data, const char *bytes, size_t len);
+void http_request_receive(struct http_request *request, struct work_pool *pool, void *data, http_take *take,
+                          http_work_step *step);
+/* The length of that body; false when it is not known yet. */
+bool http_request_length(const struct http_request *request, size_t *length_r);
 
 /* Lets `then(request)` be called by someone else later (api/health.c waits for a check that many share). Never for a
  * request that was answered. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/digest.h"
+#include "http/body.h"
 #include "http/connection.h"
 #include "http/request.h"
 #include "http/route.h"
@@ -20,6 +21,7 @@ enum http_request_state {
     HTTP_REQUEST_QUERY,    /* a statement; on server->waiting */
     HTTP_REQUEST_WORK,     /* a thread; on server->waiting */
     HTTP_REQUEST_WAIT,     /* a waiter; on server->waiting */
+    HTTP_REQUEST_BODY,     /* its body, or a thread that takes it; on server->waiting */
     HTTP_REQUEST_ANSWERED, /* libh2o may still be sending; on no list */
     HTTP_REQUEST_DEAD,     /* libh2o's request went away unanswered; on no list */
 };
@@ -37,8 +39,9 @@ struct http_request {
     const struct http_context *context;
     const struct route *route; /* NULL before the router found it */
     h2o_linklist_t waiting;
-    uint64_t started;  /* clock_mono_ms() */
-    uint64_t deadline; /* clock_mono_ms() */
+    uint64_t started;       /* clock_mono_ms() */
+    uint64_t deadline;      /* clock_mono_ms() */
+    struct http_body *body; /* of an upload; NULL: there is none, or libh2o has read it */
     struct db_query *query;
     http_query_step *query_step;
     struct http_request_end *ends;

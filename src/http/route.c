@@ -8,15 +8,13 @@
 
 #include "core/config.h"
 
-#define MULTIPART_FRAMING (64 * 1024) /* delimiters and headers around an uploaded file */
-
 size_t route_body_limit(const struct config *config, enum body_class body)
 {
     switch (body) {
     case BODY_PUSH:
         return (size_t)config->limits_push_body;
     case BODY_UPLOAD:
-        return (size_t)config->limits_blob_size + MULTIPART_FRAMING;
+        return (size_t)config->limits_blob_size + ROUTE_UPLOAD_FRAMING;
     case BODY_NONE:
     case BODY_JSON:
     case BODY_FORM:

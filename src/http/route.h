@@ -18,7 +18,7 @@ enum body_class {
     BODY_JSON,   /* limits.json_body */
     BODY_FORM,   /* form fields or JSON, limits.json_body */
     BODY_PUSH,   /* limits.push_body */
-    BODY_UPLOAD, /* limits.blob_size and 64 KiB of multipart framing */
+    BODY_UPLOAD, /* limits.blob_size and framing; not buffered: the handler calls http_request_receive() */
 };
 
 typedef void http_handler(struct http_request *request);
@@ -36,6 +36,8 @@ struct route_table {
     const struct route *rows;
     size_t count;
 };
+
+#define ROUTE_UPLOAD_FRAMING (64 * 1024) /* most bytes of multipart delimiters and headers around an uploaded file */
 
 /* Greatest body of this class in bytes. */
 size_t route_body_limit(const struct config *config, enum body_class body);

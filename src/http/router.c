@@ -79,41 +79,50 @@ static bool matches(const struct row *row, struct path path)
            memcmp(path.s + row->before_len + middle, row->after, row->after_len) == 0;
 }
 
-static bool method_is(const h2o_req_t *req, const char *method)
+static bool method_is(h2o_iovec_t method, const char *name)
 {
-    return h2o_memis(req->method.base, req->method.len, method, strlen(method));
+    return h2o_memis(method.base, method.len, name, strlen(name));
 }
 
-static const struct row *find(const struct http_router *router, const h2o_req_t *req, struct path path,
+static const struct row *find(const struct http_router *router, h2o_iovec_t method, struct path path,
                               bool *path_known_r)
 {
-    const char *head = method_is(req, "HEAD") ? "GET" : NULL; /* a GET whose body is left out */
+    const char *head = method_is(method, "HEAD") ? "GET" : NULL; /* a GET whose body is left out */
     *path_known_r = false;
     for (size_t i = 0; i < router->count; ++i) {
         const struct row *row = &router->rows[i];
         if (!matches(row, path))
             continue;
         *path_known_r = true;
-        if (head != NULL ? strcmp(row->route->method, head) == 0 : method_is(req, row->route->method))
+        if (head != NULL ? strcmp(row->route->method, head) == 0 : method_is(method, row->route->method))
             return row;
     }
     return NULL;
 }
 
 /*
- * Decoded, dots resolved, without query. The absolute form, which every server has to take (RFC 9112, 3.2.2), libh2o
- * does not know.
+ * The path of a raw target as libh2o would make it: decoded, dots resolved, without query. The absolute form, which
+ * every server has to take (RFC 9112, 3.2.2), libh2o does not know.
  */
-static struct path request_path(h2o_req_t *req)
+static struct path target_path(h2o_mem_pool_t *pool, const char *target, size_t len)
 {
     h2o_url_t url;
+    size_t query_at, *indexes;
+    h2o_iovec_t path = h2o_iovec_init(target, len);
+    if (len == 0 || target[0] != '/') {
+        if (h2o_url_parse(target, len, &url) != 0 || url.path.len == 0)
+            return (struct path){"", 0};
+        path = url.path;
+    }
+    path = h2o_url_normalize_path(pool, path.base, path.len, &query_at, &indexes);
+    return (struct path){path.base, path.len};
+}
+
+static struct path request_path(h2o_req_t *req)
+{
     if (req->path.len > 0 && req->path.base[0] == '/')
         return (struct path){req->path_normalized.base, req->path_normalized.len};
-    if (h2o_url_parse(req->path.base, req->path.len, &url) != 0 || url.path.len == 0)
-        return (struct path){"", 0};
-    size_t query_at, *indexes;
-    h2o_iovec_t path = h2o_url_normalize_path(&req->pool, url.path.base, url.path.len, &query_at, &indexes);
-    return (struct path){path.base, path.len};
+    return target_path(&req->pool, req->path.base, req->path.len);
 }
 
 static void answer_not_allowed(const struct http_router *router, struct http_request *request, struct path path)
@@ -206,7 +215,7 @@ static void call(struct http_request *request)
         return;
     }
     if (request->h2o->entity.len > route_body_limit(request->context->config, route->body)) {
-        reply_error(request, route->body == BODY_UPLOAD ? ERROR_BLOB_TOO_LARGE : ERROR_REQUEST_TOO_LARGE);
+        reply_error(request, ERROR_REQUEST_TOO_LARGE);
         return;
     }
     if (cookie && strcmp(route->method, "GET") != 0 && !check_csrf(request))
@@ -218,7 +227,7 @@ void http_router_dispatch(const struct http_router *router, struct http_request 
 {
     struct path path = request_path(request->h2o);
     bool path_known;
-    const struct row *row = find(router, request->h2o, path, &path_known);
+    const struct row *row = find(router, request->h2o->method, path, &path_known);
     if (row == NULL) {
         if (path_known)
             answer_not_allowed(router, request, path);
@@ -240,37 +249,25 @@ void http_router_dispatch(const struct http_router *router, struct http_request 
     call(request);
 }
 
-/* The path of a raw target as far as it can be told without decoding it: false when it must be. */
-static bool raw_path(const char *target, size_t len, struct path *path_r)
+size_t http_router_body_limit(const struct http_router *router, const struct config *config, h2o_iovec_t method,
+                              h2o_iovec_t target, bool *upload_r)
 {
-    const char *query = memchr(target, '?', len);
-    path_r->s = target;
-    path_r->len = query != NULL ? (size_t)(query - target) : len;
-    return len > 0 && target[0] == '/' && memchr(target, '%', path_r->len) == NULL &&
-           memmem(target, path_r->len, "/.", 2) == NULL;
-}
-
-size_t http_router_body_limit(const struct http_router *router, const struct config *config, const char *target,
-                              size_t len, bool *upload_r)
-{
-    struct path path;
-    size_t greatest = route_body_limit(config, BODY_NONE);
-    bool known = raw_path(target, len, &path);
-    *upload_r = false;
-    for (size_t i = 0; i < router->count; ++i) {
-        const struct row *row = &router->rows[i];
-        if (known && !matches(row, path))
-            continue;
-        size_t limit = route_body_limit(config, row->route->body);
-        if (limit > greatest)
-            greatest = limit;
-        *upload_r = *upload_r || row->route->body == BODY_UPLOAD;
-    }
-    return greatest;
+    h2o_mem_pool_t pool;
+    bool path_known;
+    h2o_mem_init_pool(&pool);
+    const struct row *row = find(router, method, target_path(&pool, target.base, target.len), &path_known);
+    h2o_mem_clear_pool(&pool);
+    *upload_r = row != NULL && row->route->body == BODY_UPLOAD;
+    return route_body_limit(config, row != NULL ? row->route->body : BODY_NONE);
 }
 
 size_t http_router_greatest_body(const struct http_router *router, const struct config *config)
 {
-    bool upload;
-    return http_router_body_limit(router, config, "", 0, &upload);
+    size_t greatest = route_body_limit(config, BODY_NONE);
+    for (size_t i = 0; i < router->count; ++i) {
+        size_t limit = route_body_limit(config, router->rows[i].route->body);
+        if (router->rows[i].route->body != BODY_UPLOAD && limit > greatest)
+            greatest = limit;
+    }
+    return greatest;
 }

@@ -5,6 +5,7 @@
 #ifndef HTTP_ROUTER_H
 #define HTTP_ROUTER_H
 
+#include <h2o.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -23,12 +24,12 @@ void http_router_free(struct http_router **router);
 void http_router_dispatch(const struct http_router *router, struct http_request *request);
 
 /*
- * The greatest body that any handler of this raw request target could take, before the body has come: for refusing
- * early. *upload_r: it is an upload.
+ * The greatest body that the handler of this head takes, before the body has come: for refusing early. method, target:
+ * as in the request line. *upload_r: it is read by http_request_receive(), not by libh2o.
  */
-size_t http_router_body_limit(const struct http_router *router, const struct config *config, const char *target,
-                              size_t len, bool *upload_r);
-/* The greatest body of any row. */
+size_t http_router_body_limit(const struct http_router *router, const struct config *config, h2o_iovec_t method,
+                              h2o_iovec_t target, bool *upload_r);
+/* The greatest body that libh2o buffers. */
 size_t http_router_greatest_body(const struct http_router *router, const struct config *config);
 
 #endif

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "http/access_log.h"
+#include "http/body.h"
 #include "http/connection.h"
 #include "http/edge.h"
 #include "http/reply_private.h"
@@ -22,7 +23,6 @@
 
 #define ACCEPTS_PER_WAKE 4 /* leaves the rest of a burst to the other workers */
 #define CAP_LOGGED_EVERY_MS 60000
-#define BODY_MEMORY_MAX ((size_t)1024 * 1024) /* a longer body is buffered in a file, mapped */
 
 struct request_handler {
     h2o_handler_t super;
@@ -46,7 +46,12 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         h2o_send_error_generic(req, 408, "Request Timeout", "", H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
         return 0;
     }
-    http_router_dispatch(server->router, http_request_new(server, connection, req));
+    struct http_body_head body;
+    bool upload = edge_take_body(req, &body);
+    struct http_request *request = http_request_new(server, connection, req);
+    if (upload)
+        http_body_new(request, &body);
+    http_router_dispatch(server->router, request);
     return 0;
 }
 
@@ -58,7 +63,7 @@ static void configure(struct http_server *server)
     globalconf->server_name = h2o_iovec_init(H2O_STRLIT(""));
     globalconf->http1.req_timeout = (uint64_t)config->http_upload_timeout;
     globalconf->http1.upgrade_to_http2 = 0;
-    /* libh2o refuses a chunked body of exactly this size, too; the router knows the exact limit of each route */
+    /* of those that libh2o buffers; it refuses a chunked body of exactly this size, too; the router knows each limit */
     globalconf->max_request_entity_size = http_router_greatest_body(server->router, config) + 1;
     h2o_hostconf_t *host = h2o_config_register_host(globalconf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     struct request_handler *handler =
@@ -67,16 +72,6 @@ static void configure(struct http_server *server)
     handler->server = server;
     edge_register(&host->fallback_path);
     access_log_register(&host->fallback_path);
-}
-
-static bool buffer_bodies_in(const char *directory, struct strbuf *error)
-{
-    char *template = h2o_socket_buffer_mmap_settings.fn_template;
-    size_t size = sizeof(h2o_socket_buffer_mmap_settings.fn_template);
-    if ((size_t)snprintf(template, size, "%s/body.XXXXXX", directory) >= size)
-        return strbuf_error(error, "path too long: '%s'", directory);
-    h2o_socket_buffer_mmap_settings.threshold = BODY_MEMORY_MAX;
-    return true;
 }
 
 static struct trusted *trusted_proxies(const struct config *config, struct strbuf *error)
@@ -92,8 +87,7 @@ static struct trusted *trusted_proxies(const struct config *config, struct strbu
 }
 
 struct http_server *http_server_new(h2o_loop_t *loop, const struct http_context *context,
-                                    const struct route_table *routes, int listener, const char *body_directory,
-                                    unsigned most, struct strbuf *error)
+                                    const struct route_table *routes, int listener, unsigned most, struct strbuf *error)
 {
     struct http_router *router = http_router_new(routes);
     if (router == NULL) {
@@ -101,8 +95,7 @@ struct http_server *http_server_new(h2o_loop_t *loop, const struct http_context 
         return NULL;
     }
     struct trusted *trusted = trusted_proxies(context->config, error);
-    if (trusted == NULL || !buffer_bodies_in(body_directory, error)) {
-        trusted_free(&trusted);
+    if (trusted == NULL) {
         http_router_free(&router);
         return NULL;
     }

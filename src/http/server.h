@@ -16,13 +16,12 @@ struct http_server;
 struct route_table;
 
 /*
- * listener: a listening socket, taken over. context and routes live longer than the server. body_directory: where
- * bodies on their way in are buffered; on the disk of the blobs. most: connections at once (the caller has seen to the
- * limit of descriptors). Does not accept yet.
+ * listener: a listening socket, taken over. context and routes live longer than the server. most: connections at
+ * once (the caller has seen to the limit of descriptors). Does not accept yet.
  */
 struct http_server *http_server_new(h2o_loop_t *loop, const struct http_context *context,
-                                    const struct route_table *routes, int listener, const char *body_directory,
-                                    unsigned most, struct strbuf *error) WARN_UNUSED;
+                                    const struct route_table *routes, int listener, unsigned most,
+                                    struct strbuf *error) WARN_UNUSED;
 /* Begins to accept. */
 void http_server_listen(struct http_server *server);
 /* Once a second: limits of connections and bodies, deadlines of requests. */

@@ -45,10 +45,11 @@
 #define TICK_MS 1000
 #define TICK_DRAINING_MS 100
 #define FILE_THREADS 2
-#define FILE_QUEUE 256
+#define SYNC_THREADS 4 /* each may wait for the disk, and should not hold the others */
+#define SYNC_QUEUE 1024
 #define HASHING_NICE 10 /* a password takes 0.2 s; requests go first */
 #define WATCHED_MOST 8
-#define SPARE_DESCRIPTORS 256 /* beside client connections: database, files of bodies and blobs, the loop's own */
+#define SPARE_DESCRIPTORS 256 /* beside client connections: database, files of blobs, the loop's own */
 
 enum worker_state { WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING, WORKER_LEAVING };
 
@@ -241,7 +242,9 @@ static bool make_context(struct worker *worker, struct strbuf *error)
         return false;
     context->hashing =
         work_pool_new("hashing", (unsigned)config->password_threads, (unsigned)config->password_queue, HASHING_NICE);
-    context->files = work_pool_new("files", FILE_THREADS, FILE_QUEUE, 0);
+    /* one work of each upload waits at most, so that they take turns */
+    context->files = work_pool_new("files", FILE_THREADS, (unsigned)config->http_max_uploads, 0);
+    context->syncing = work_pool_new("syncing", SYNC_THREADS, SYNC_QUEUE, 0);
     context->health = health_new(worker->loop, context);
     return true;
 }
@@ -249,11 +252,8 @@ static bool make_context(struct worker *worker, struct strbuf *error)
 static bool make_server(struct worker *worker, struct strbuf *error)
 {
     unsigned most = raise_descriptors((unsigned)worker->config->http_max_connections);
-    struct strbuf directory = STRBUF_INIT;
-    strbuf_printf(&directory, "%s/blobs/tmp", worker->config->data);
-    worker->server = http_server_new(worker->loop, &worker->context, &api_routes, worker->heritage->listener,
-                                     directory.data, most, error);
-    strbuf_release(&directory);
+    worker->server =
+        http_server_new(worker->loop, &worker->context, &api_routes, worker->heritage->listener, most, error);
     return worker->server != NULL;
 }
 
@@ -263,6 +263,7 @@ static bool watch_all(struct worker *worker)
            watch(worker, worker->heritage->master, worker, on_master) &&
            watch(worker, work_pool_fd(worker->context.hashing), worker->context.hashing, on_work) &&
            watch(worker, work_pool_fd(worker->context.files), worker->context.files, on_work) &&
+           watch(worker, work_pool_fd(worker->context.syncing), worker->context.syncing, on_work) &&
            tick_every(worker, TICK_DRAINING_MS);
 }
 
@@ -303,6 +304,7 @@ static void finish(struct worker *worker)
     db_pool_free(&worker->context.db);
     work_pool_free(&worker->context.hashing);
     work_pool_free(&worker->context.files);
+    work_pool_free(&worker->context.syncing);
     blob_store_close(&worker->context.blobs);
     log_flush();
 }

@@ -37,10 +37,28 @@ static char *path_of(const unsigned char sha256[DIGEST_SIZE])
     return mem_printf("%s/blobs/%.2s/%.2s/%s", base, hex, hex + 2, hex);
 }
 
+/* A temporary file with all of the content, complete; none when something failed. */
+static enum blob_outcome fill(struct blob_store *store, const void *content, size_t len, struct blob_temp *temp_r,
+                              unsigned char sha256_r[DIGEST_SIZE], struct strbuf *error)
+{
+    size_t first = len / 3;
+    enum blob_outcome outcome = blob_store_begin(store, temp_r, error);
+    if (outcome != BLOB_OK)
+        return outcome;
+    outcome = blob_store_append(store, temp_r, content, first, error);
+    if (outcome == BLOB_OK)
+        outcome = blob_store_append(store, temp_r, (const char *)content + first, len - first, error);
+    if (outcome == BLOB_OK)
+        outcome = blob_store_sync(store, temp_r, sha256_r, error);
+    if (outcome != BLOB_OK)
+        blob_store_drop(store, temp_r);
+    return outcome;
+}
+
 static bool put(struct blob_store *store, const char *content, size_t len, unsigned char sha256_r[DIGEST_SIZE])
 {
     struct blob_temp temp;
-    return blob_store_write(store, content, len, &temp, sha256_r, NULL) == BLOB_OK &&
+    return fill(store, content, len, &temp, sha256_r, NULL) == BLOB_OK &&
            blob_store_keep(store, &temp, sha256_r, (int64_t)len, NULL) == BLOB_OK;
 }
 
@@ -108,11 +126,11 @@ static void test_drop(struct blob_store *store)
 {
     unsigned char sha256[DIGEST_SIZE];
     struct blob_temp temp;
-    is_int(blob_store_write(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
+    is_int(fill(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
     is_int(temp_count(), 1, "one file in tmp");
     blob_store_drop(store, &temp);
     is_int(temp_count(), 0, "dropped");
-    is_int(blob_store_write(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
+    is_int(fill(store, "x", 1, &temp, sha256, NULL), BLOB_OK, "written");
     char *tmp = mem_printf("%s/blobs/tmp/%s", base, temp.name);
     unlink(tmp);
     free(tmp);
@@ -134,7 +152,7 @@ static void test_no_space(struct blob_store *store)
     getrlimit(RLIMIT_FSIZE, &old);
     small = (struct rlimit){1536 * 1024, old.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    enum blob_outcome outcome = blob_store_write(store, content, 3 * 1024 * 1024, &temp, sha256, &error);
+    enum blob_outcome outcome = fill(store, content, 3 * 1024 * 1024, &temp, sha256, &error);
     setrlimit(RLIMIT_FSIZE, &old);
     is_int(outcome, BLOB_FAILED, "a write that fails");
     ok(strstr(error.data, "cannot write") != NULL, "is told: %s", error.data);
@@ -172,7 +190,7 @@ static void test_sweep(struct blob_store *store)
 
     unsigned char sha256[DIGEST_SIZE];
     struct blob_temp temp;
-    is_int(blob_store_write(store, "at work", 7, &temp, sha256, NULL), BLOB_OK, "an upload at work");
+    is_int(fill(store, "at work", 7, &temp, sha256, NULL), BLOB_OK, "an upload at work");
     is_int(blob_store_sweep(store, -5000), 0, "is left alone, however old");
     is_int(blob_store_keep(store, &temp, sha256, 7, NULL), BLOB_OK, "and ends well");
 }

@@ -44,21 +44,29 @@ static const struct route limit_rows[] = {
 };
 
 static const struct {
-    const char *target;
+    const char *method, *target;
     size_t limit;
     bool upload;
 } limits[] = {
-    {"/json", 1000, false},
-    {"/json?a=/up/x/load", 1000, false},
-    {"/push", 2000, false},
-    {"/push?x", 2000, false},
-    {"/up/x/load", 3000 + 65536, true},
-    {"/up//load", 1000, false},
-    {"/up/x/y/load", 1000, false},
-    {"/nowhere", 1000, false},
-    {"/p%75sh", 3000 + 65536, true},       /* not decoded here: the greatest */
-    {"/x/../push", 3000 + 65536, true},    /* the same */
-    {"http://h/push", 3000 + 65536, true}, /* the same */
+    {"POST", "/json", 1000, false},
+    {"POST", "/json?a=/up/x/load", 1000, false},
+    {"POST", "/push", 2000, false},
+    {"POST", "/push?x", 2000, false},
+    {"POST", "/up/x/load", 3000 + 65536, true},
+    {"POST", "/up/x/load?a", 3000 + 65536, true},
+    {"GET", "/up/x/load", 1000, false},
+    {"POST", "/up//load", 1000, false},
+    {"POST", "/up/x/y/load", 1000, false},
+    {"POST", "/nowhere", 1000, false},
+    {"PUT", "/push", 1000, false},
+    {"POST", "/p%75sh", 2000, false},
+    {"POST", "/up/%75/l%6fad", 3000 + 65536, true},
+    {"POST", "/x/../push", 2000, false},
+    {"POST", "/x/../up/./x/load", 3000 + 65536, true},
+    {"POST", "http://h/push", 2000, false},
+    {"POST", "http://h/up/x/load", 3000 + 65536, true},
+    {"POST", "nonsense", 1000, false},
+    {"POST", "*", 1000, false},
 };
 
 static void test_limits(void)
@@ -69,11 +77,14 @@ static void test_limits(void)
     ok(router != NULL, "a router of a good table");
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
         bool upload;
-        size_t limit = http_router_body_limit(router, &config, limits[i].target, strlen(limits[i].target), &upload);
-        is_int((intmax_t)limit, (intmax_t)limits[i].limit, "greatest body of %s", limits[i].target);
-        is_int(upload, limits[i].upload, "%s is an upload or not", limits[i].target);
+        size_t limit =
+            http_router_body_limit(router, &config, h2o_iovec_init(limits[i].method, strlen(limits[i].method)),
+                                   h2o_iovec_init(limits[i].target, strlen(limits[i].target)), &upload);
+        is_int((intmax_t)limit, (intmax_t)limits[i].limit, "greatest body of %s %s", limits[i].method,
+               limits[i].target);
+        is_int(upload, limits[i].upload, "%s %s is an upload or not", limits[i].method, limits[i].target);
     }
-    is_int((intmax_t)http_router_greatest_body(router, &config), 3000 + 65536, "the greatest of all");
+    is_int((intmax_t)http_router_greatest_body(router, &config), 2000, "the greatest that is buffered");
     http_router_free(&router);
     ok(router == NULL, "freed");
 }
