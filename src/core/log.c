@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -201,11 +202,21 @@ static size_t log_format(char *line, enum log_level level, const char *format, v
     return log_escape(line, log_head(line, level), message, kept);
 }
 
+/* Would a write wait for a reader? A pipe or socket that was given to us as stderr is not set to O_NONBLOCK: that would
+ * be so for everybody who shares it. Two processes may find the same last room; the later one waits then. */
+static bool log_would_wait(void)
+{
+    struct pollfd target = {.fd = log_state.fd, .events = POLLOUT};
+    return poll(&target, 1, 0) == 0;
+}
+
 /* Whole lines. A syslogd that was restarted has a new socket: connects once more, keeping the descriptor's number. */
 static bool log_write(const char *lines, size_t len)
 {
     if (log_state.target != LOG_TARGET_SYSLOG) {
         ssize_t n;
+        if (log_would_wait())
+            return false;
         do
             n = write(log_state.fd, lines, len);
         while (n < 0 && errno == EINTR);
