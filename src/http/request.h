@@ -111,8 +111,8 @@ void http_request_params(struct http_request *request, struct db_params *params_
 typedef void http_query_step(struct http_request *request, const struct db_result *result);
 /*
  * The database call. params is taken over. The step runs only with DB_OK and, where the route has a caller, AUTH_OK;
- * everything else is answered here: 401/403 by the auth column, 503 for DB_UNAVAILABLE, DB_UNKNOWN and a DB_FAILED that may
- * pass (a time limit, a deadlock), 500 for any other (with the detail in the log).
+ * everything else is answered here: 401/403 by the auth column, 503 for DB_UNAVAILABLE, DB_UNKNOWN and a DB_FAILED that
+ * may pass (a time limit, a deadlock), 500 for any other (with the detail in the log).
  */
 void http_request_query(struct http_request *request, enum db_statement statement, struct db_params *params,
                         http_query_step *step);
@@ -126,11 +126,12 @@ void http_request_work(struct http_request *request, struct work_pool *pool, voi
                        http_work_step *step);
 
 /*
- * For BODY_UPLOAD: receives the body piece by piece, in bounded memory. take(data, bytes, len) runs in a thread of the pool,
- * for one piece after the other, and returns false when it wants no more; then step(request, data) on the loop: all has
- * come and was taken, or take() wanted no more. Not before this call is the client told to go on ("100 Continue"). A
- * body that is broken, too long or stalled is answered here, as are more than http.max_uploads at once; when the
- * request is answered in the middle of its body the connection ends. http.request_timeout counts from the body's end.
+ * For BODY_UPLOAD: receives the body piece by piece, in bounded memory. take(data, bytes, len) runs in a thread of the
+ * pool, for one piece after the other, and returns false when it wants no more; then step(request, data) on the loop:
+ * all has come and was taken, or take() wanted no more. Not before this call is the client told to go on ("100
+ * Continue"). A body that is broken, too long or stalled is answered here, as are more than http.max_uploads at once;
+ * when the request is answered in the middle of its body the connection ends. http.request_timeout counts from the
+ * body's end.
  */
 typedef bool http_take(void *data, const char *bytes, size_t len);
 void http_request_receive(struct http_request *request, struct work_pool *pool, void *data, http_take *take,
