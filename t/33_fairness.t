@@ -1,0 +1,49 @@
+# What one vault's clients do does not hold up another's: pushes that wait for one vault's lock leave connections for all others, and give up in time.
+use v5.36;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Verstak::Server;
+use Verstak::Wait qw(wait_for wait_until);
+
+my $server = Verstak::Server->new(
+    config => { 'server.workers' => 1, 'database.work_connections' => 4, 'database.statement_timeout' => '12s', 'http.request_timeout' => '20s' });
+my $busy     = $server->new_device;
+my $stranger = $server->new_device;
+my $dbh      = $server->dbh;
+
+sub push_of ($token) {
+    my $connection = $server->connect(timeout => 30);
+    $connection->send_request(POST => '/api/v1/sync/push', token => $token, json => { ops => [ Verstak::Server::op() ] });
+    return $connection;
+}
+
+subtest 'a vault whose lock is held' => sub {
+    $server->push($busy, Verstak::Server::op());
+    my $sql = q{FROM vaults v JOIN devices d ON d.vault_id = v.id ORDER BY d.id LIMIT 1};
+    my ($vault) = $dbh->selectrow_array("SELECT v.id $sql");
+    $dbh->begin_work;
+    $dbh->selectrow_array('SELECT 1 FROM vaults WHERE id = ? FOR UPDATE', undef, $vault);
+    my @waiting = map { push_of($busy) } 1 .. 12;
+    my $waits   = 'SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = $$Lock$$';
+    my $watch   = $server->dbh;
+    wait_for('a push to wait for the lock', 10, sub { $watch->selectrow_array($waits) });
+    is scalar($server->push($stranger, Verstak::Server::op())->{count}), 1, "a stranger's push is answered meanwhile" for 1 .. 5;
+    cmp_ok scalar($watch->selectrow_array($waits)), '>', 0, 'the others still wait';
+    my $first = $waiting[0]->response;
+    is $first->status, 503, 'a push that waits too long gets a 503';
+    ok $first->header('retry-after'), 'and is told when to come back';
+    $dbh->rollback;
+    my %status;
+    $status{ $_->response->status }++ for @waiting[ 1 .. 11 ];
+    is_deeply [ grep { $_ != 200 && $_ != 503 } keys %status ], [], 'the rest is stored or told to come back';
+    ok $status{200}, 'those that were still waiting are stored';
+};
+
+subtest 'a device that pushes without pause' => sub {
+    my @flood = map { push_of($busy) } 1 .. 40;
+    is scalar($server->push($stranger, Verstak::Server::op())->{count}), 1, "a stranger's push gets through" for 1 .. 3;
+    is_deeply [ grep { $_->response->status != 200 } @flood ], [], 'and every one of the flood is stored';
+};
+
+done_testing;
