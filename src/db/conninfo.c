@@ -192,10 +192,11 @@ static void conninfo_session_options(struct db_conninfo *c, const struct config 
 {
     const char *written = conninfo_value(c->options, "options");
     if (config->database_prepared_statements)
-        c->session_options = mem_printf("-c statement_timeout=%lld -c idle_in_transaction_session_timeout=%lld "
-                                        "-c default_transaction_isolation=read\\ committed %s",
-                                        (long long)config->database_statement_timeout,
-                                        (long long)config->database_statement_timeout * 3, written);
+        c->session_options =
+            mem_printf("-c statement_timeout=%lld -c lock_timeout=%lld -c idle_in_transaction_session_timeout=%lld "
+                       "-c default_transaction_isolation=read\\ committed %s",
+                       (long long)config->database_statement_timeout, (long long)config->database_statement_timeout / 4,
+                       (long long)config->database_statement_timeout * 3, written);
     else
         c->session_options = mem_strdup(written);
 }

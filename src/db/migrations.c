@@ -28,9 +28,10 @@
  * The lock's number is the first eight bytes of SHA-256("verstak-sync-server migrations") without the sign. A migration
  * may take long, but not wait long for a table: whoever comes after it in the queue for that table waits, too.
  */
-#define BEGIN_LOCKED                                                                              \
-    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; " \
-    "SELECT pg_advisory_xact_lock(1354164255563393280); "                                         \
+#define BEGIN_LOCKED                                                                 \
+    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL " \
+    "idle_in_transaction_session_timeout = 0; "                                      \
+    "SELECT pg_advisory_xact_lock(1354164255563393280); "                            \
     "SET LOCAL lock_timeout = '10s'; SET LOCAL check_function_bodies = off"
 
 enum step { STEP_DONE, STEP_NOTHING, STEP_FAILED };
@@ -108,7 +109,7 @@ static bool migration_find_missing(struct migration *m, size_t *missing_r)
     bool good = r != NULL;
     size_t in_order = 0;
     for (int i = 0; i < PQntuples(r) && good; i++) {
-        int version = atoi(PQgetvalue(r, i, 0));
+        int version = (int)strtol(PQgetvalue(r, i, 0), NULL, 10); /* an int4 of ours */
         good = migration_check_applied(version, PQgetvalue(r, i, 1), PQgetvalue(r, i, 2), m->error);
         in_order += (size_t)version == in_order + 1;
     }

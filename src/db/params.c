@@ -20,6 +20,7 @@
 
 void db_params_init(struct db_params *p)
 {
+    p->owner = 0;
     p->count = 0;
     strbuf_init(&p->bytes);
 }

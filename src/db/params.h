@@ -14,6 +14,8 @@
 #define DB_PARAMS_MAX 24
 
 struct db_params {
+    uint64_t
+        owner; /* for whom: one owner gets a share of the work lane at most (db/pool.c); 0: nobody's in particular */
     int count;
     unsigned types[DB_PARAMS_MAX]; /* type oids */
     int lengths[DB_PARAMS_MAX];    /* -1: NULL */

@@ -112,11 +112,35 @@ static void lane_expire_query(struct db_pool_lane *lane, struct db_query *query)
     pool_fail(lane->pool, query, DB_UNAVAILABLE, "no database connection was free in time");
 }
 
+static unsigned lane_running_for(const struct db_pool_lane *lane, uint64_t owner)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < lane->conn_count; i++) {
+        const struct db_conn *conn = &lane->conns[i];
+        running += conn->running_count > 0 && query_at(conn->running.next)->params.owner == owner;
+    }
+    return running;
+}
+
+/*
+ * The oldest that may go. Where statements wait for locks of one another, one owner's would take every connection and
+ * hold up all others: beyond its share they wait here. NULL: all that wait have theirs.
+ */
+static struct db_query *lane_next(const struct db_pool_lane *lane)
+{
+    for (h2o_linklist_t *at = lane->waiting.next; at != &lane->waiting; at = at->next) {
+        struct db_query *q = query_at(at);
+        if (lane->share == 0 || q->params.owner == 0 || lane_running_for(lane, q->params.owner) < lane->share)
+            return q;
+    }
+    return NULL;
+}
+
 void pool_pump(struct db_pool_lane *lane)
 {
     struct db_conn *conn;
-    while (lane->waiting_count > 0 && (conn = lane_pick(lane)) != NULL) {
-        struct db_query *q = query_at(lane->waiting.next);
+    struct db_query *q;
+    while (lane->waiting_count > 0 && (conn = lane_pick(lane)) != NULL && (q = lane_next(lane)) != NULL) {
         if (clock_mono_ms() > q->deadline) {
             lane_expire_query(lane, q);
             continue;
@@ -255,6 +279,7 @@ static void lane_init(struct db_pool *pool, enum db_lane kind, const char *name,
     lane->pool = pool;
     lane->name = name;
     lane->depth = depth;
+    lane->share = depth > 1 ? 0 : conns < 8 ? 1 : conns / 4; /* reads of a pipeline wait for nobody */
     lane->conn_count = conns;
     lane->conns = mem_alloc(conns * sizeof(*lane->conns));
     h2o_linklist_init_anchor(&lane->waiting);

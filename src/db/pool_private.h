@@ -26,6 +26,7 @@ struct db_pool_lane {
     struct db_pool *pool;
     const char *name;
     unsigned depth; /* statements on their way on one connection */
+    unsigned share; /* of them that may be of one owner; 0: all */
     unsigned conn_count;
     struct db_conn *conns;
     h2o_linklist_t waiting; /* struct db_query.link, oldest first */

@@ -19,6 +19,7 @@ void http_request_params(struct http_request *request, struct db_params *params_
         return;
     assert(request->has_credential);
     db_params_bytes(params_r, request->credential, sizeof(request->credential));
+    memcpy(&params_r->owner, request->credential, sizeof(params_r->owner));
     if (request->route->who == CALLER_ADMIN)
         admins_bind(request->context->config, params_r);
 }
