@@ -141,9 +141,9 @@ static size_t room(struct http_body *body, char **at_r)
 {
     struct piece *piece = &body->pieces[body->filling];
     size_t most = PIECE_SIZE - piece->len;
-    if (most > 0 && piece->bytes == NULL)
+    if (piece->bytes == NULL)
         piece->bytes = mem_alloc(PIECE_SIZE);
-    *at_r = most > 0 ? piece->bytes + piece->len : NULL;
+    *at_r = piece->bytes + piece->len;
     return !body->head.chunked && body->left < most ? body->left : most;
 }
 
