@@ -46,4 +46,24 @@ subtest 'a device that pushes without pause' => sub {
     is_deeply [ grep { $_->response->status != 200 } @flood ], [], 'and every one of the flood is stored';
 };
 
+subtest 'clients that do not take their pages' => sub {
+    my $server = Verstak::Server->new(config => { 'server.workers' => 1, 'http.answer_memory' => '16MiB' });
+    my $token  = $server->new_device;
+    $server->push($token, map { Verstak::Server::op(payload_json => '"' . 'x' x 250_000 . '"') } 1 .. 7) for 1 .. 2;
+    my @slow = map {
+        my $connection = $server->connect(receive_buffer => 4096, timeout => 30);
+        $connection->send_request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 });
+        $connection;
+    } 1 .. 12;
+    ok $server->log_like(qr/answers wait for slow clients \(http\.answer_memory\)/), 'the log says that the memory for answers is taken';
+    my $response = $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 });
+    is $response->status, 503, 'a further large page has to wait';
+    ok $response->header('retry-after'), 'with Retry-After';
+    is $server->push($token, Verstak::Server::op())->{count}, 1, 'a push does not';
+    is scalar @{ $server->pull($token, 14)->{ops} }, 1,          'nor does a small page';
+    $_->close for @slow;
+    ok wait_until(30, sub { $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 })->status == 200 }),
+        'once the slow clients have gone there is room again';
+};
+
 done_testing;

@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/config.h"
 #include "core/json_write.h"
 #include "core/log.h"
 #include "http/reply_private.h"
 #include "http/request_private.h"
+
+#define SMALL_ANSWER (64 * 1024)
 
 #define NAME(text)                                               \
     {                                                            \
@@ -126,8 +129,26 @@ void reply_header(struct http_request *request, const char *name, const char *va
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, copy.base, copy.len);
 }
 
+/*
+ * A page of a pull stays in memory until its client has taken it, and a client may take it slowly. Beyond the limit
+ * only small answers are made; a client that gets the 503 asks again, and what it had stored stays stored.
+ */
+static bool no_room_for(const struct http_request *request, const struct strbuf *body)
+{
+    return body->capacity > SMALL_ANSWER &&
+           request->server->unsent + body->capacity > (size_t)request->context->config->http_answer_memory;
+}
+
 void reply_json(struct http_request *request, int status, struct strbuf *body)
 {
+    if (no_room_for(request, body)) {
+        log_warning("request %s: %zu bytes of answers wait for slow clients (http.answer_memory); it got a 503",
+                    request->id, request->server->unsent);
+        strbuf_release(body);
+        reply_retry_after(request, ERROR_UNAVAILABLE, 5);
+        return;
+    }
+    request->server->unsent += body->capacity;
     request->reply = *body;
     strbuf_init(body);
     send_body(request, status, "application/json", request->reply.data, request->reply.len);

@@ -140,6 +140,7 @@ void http_request_release(struct http_request *request)
         http_body_release(request->body);
     if (request->json != NULL)
         json_object_put(request->json);
+    request->server->unsent -= request->reply.capacity;
     strbuf_release(&request->reply);
     h2o_mem_clear_pool(&request->pool);
     free(request);
