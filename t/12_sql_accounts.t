@@ -93,6 +93,9 @@ subtest 'attempts' => sub {
     is($dbh->selectrow_array(q{SELECT count(*) FROM attempts WHERE subject = 'login:' || encode(sha256('other'), 'hex')}), 0,
         'an account is not charged for an address that is refused');
     is(one(login_begin => 'carl', '10.0.2.1', 3, $hour)->{wait_seconds}, 0, 'another class counts for itself');
+    is_deeply([map { $take->("six$_", "2001:db8:0:7::$_")->{wait_seconds} } 1 .. 3], [0, 0, 0], 'three of an IPv6 network');
+    cmp_ok($take->('six4', '2001:db8:0:7:ffff::4')->{wait_seconds}, '>', 0, 'and no fourth from another address of its 64 bits');
+    is($take->('six5', '2001:db8:0:8::1')->{wait_seconds}, 0, 'the next network counts for itself');
 
     $dbh->do(q{UPDATE attempts SET expires_at = now() - interval '1 second' WHERE class = 'pair'});
     is($take->('carl', '10.0.2.1')->{wait_seconds}, 0, 'a new window after the old one');

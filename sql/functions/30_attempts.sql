@@ -20,11 +20,17 @@ BEGIN
     RETURN greatest(coalesce(t_wait, 1), 1);
 END $$;
 
+-- The subject of an address. Of IPv6 the network of 64 bits counts: whoever has one address there has them all.
+CREATE OR REPLACE FUNCTION attempt_address(a_address text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'address:' || CASE WHEN strpos(a_address, ':') > 0
+                              THEN host(network(set_masklen(a_address::inet, 64))) || '/64' ELSE a_address END;
+$$;
+
 -- Both counts of one attempt, always in this order. The account's is not taken when the address is refused.
 CREATE OR REPLACE FUNCTION attempt_take_both(a_class text, a_address text, a_account text, a_limit bigint, a_window bigint)
 RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    t_wait int := attempt_take(a_class, 'address:' || a_address, a_limit, a_window);
+    t_wait int := attempt_take(a_class, attempt_address(a_address), a_limit, a_window);
 BEGIN
     IF t_wait = 0 THEN
         t_wait := attempt_take(a_class, a_account, a_limit, a_window);

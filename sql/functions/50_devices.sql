@@ -31,7 +31,7 @@ BEGIN
             coalesce(a_address, ''));
     vault_id := t_key;
     PERFORM audit_write('user:' || user_name, 'device.pair', 'device:' || a_device, a_address, a_name);
-    DELETE FROM attempts WHERE class = 'pair' AND subject = 'address:' || a_address;
+    DELETE FROM attempts WHERE class = 'pair' AND subject = attempt_address(a_address);
     UPDATE attempts SET count = count - 1 WHERE class = 'pair' AND subject = 'user:' || a_user AND count > 0;
 END $$;
 
