@@ -158,6 +158,7 @@ subtest 'behind a proxy' => sub {
     is_limited($ask->(' 192.0.2.1 '),                                                'with blanks, too');
     is_error($ask->('2001:db8::1'), 401, 'unauthorized', 'an IPv6 client') for 1 .. 3;
     is_limited($ask->('2001:DB8:0::1'), 'the same in other letters');
+    is_limited($ask->('2001:db8::77'),  'another address of the same network of 64 bits');
 
     my $stranger = address();
     is_error($ask->("203.0.113.$_", $stranger), 401, 'unauthorized', 'not believed from a stranger') for 1 .. 3;
@@ -167,6 +168,7 @@ subtest 'behind a proxy' => sub {
     is_error($ask->($_), 401, 'unauthorized', "X-Forwarded-For '$_' is none: the proxy counts")
         for 'unknown', '', '999.1.1.1';
     is_limited($ask->('_hidden'), 'the proxy itself is limited then');
+    ok $server->log_like(qr/X-Forwarded-For, which is not believed: .* server\.trusted_proxies/), 'the log says once that a stranger on this machine forwards';
 };
 
 subtest 'over hosts and restarts' => sub {

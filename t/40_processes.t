@@ -285,6 +285,17 @@ subtest 'the database comes later than the server' => sub {
     is scalar @said, 1, 'it said once that it waits';
 };
 
+subtest 'a pid file that config.yml names' => sub {
+    plan skip_all => 'only root has rights to give up' if $> != 0;
+    my $dir    = File::Temp->newdir('vss-pid-XXXXXX', TMPDIR => 1);
+    my $server = Verstak::Server->new(config => { 'server.pid_file' => "$dir/pid" }, start => 0);
+    $server->spawn($server->arguments);
+    wait_for('the server to refuse', 30, sub { !$server->running });
+    isnt $server->{status}, 0, 'root does not write it';
+    like $server->log_text, qr/cannot write the pid file '.*': Permission denied \(as the user /, 'the log says whose rights count';
+    ok !-e "$dir/pid", 'nothing was written';
+};
+
 subtest 'daemon and pid file' => sub {
     my $server = new_server(start => 0);
     my $dir    = tempdir(CLEANUP => 1);

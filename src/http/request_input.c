@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/log.h"
 #include "http/cookies.h"
 #include "http/request_private.h"
 #include "http/urlencoded.h"
@@ -126,12 +127,30 @@ static bool forwarded_https(struct http_request *request)
     return strncasecmp(proto, "https", 5) == 0 && proto[5 + strspn(proto + 5, " \t")] == '\0';
 }
 
+/*
+ * A proxy on this machine that is not trusted makes one client of all its clients, and five wrong passwords of one of
+ * them lock everybody out. Said once by a worker.
+ */
+static void tell_of_proxy(struct http_request *request)
+{
+    const char *peer = request->connection->address;
+    if (request->server->told_of_proxy || (strncmp(peer, "127.", 4) != 0 && strcmp(peer, "::1") != 0) ||
+        http_request_header(request, "x-forwarded-for") == NULL)
+        return;
+    request->server->told_of_proxy = true;
+    log_warning("a request from %s came with X-Forwarded-For, which is not believed: if a proxy sent it, set "
+                "server.trusted_proxies, or all its clients share one address and its attempt limits",
+                peer);
+}
+
 void http_request_find_address(struct http_request *request)
 {
     const struct http_connection *connection = request->connection;
     memcpy(request->address, connection->address, sizeof(request->address));
-    if (!connection->peer_trusted)
+    if (!connection->peer_trusted) {
+        tell_of_proxy(request);
         return;
+    }
     const char *forwarded_for = http_request_header(request, "x-forwarded-for");
     if (forwarded_for != NULL) {
         struct trusted_address address = connection->peer;

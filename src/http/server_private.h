@@ -27,6 +27,7 @@ struct http_server {
     unsigned connections, most;
     unsigned uploads;       /* bodies that http/body.c receives */
     size_t unsent;          /* memory of the answers that libh2o is sending (http/reply.c) */
+    bool told_of_proxy;     /* that its X-Forwarded-For is not believed */
     uint64_t cap_logged;    /* clock_mono_ms() of the last line about it */
     uint64_t drain_started; /* clock_mono_ms(); 0: not draining */
     h2o_linklist_t waiting; /* requests that wait for something: http_request.waiting */

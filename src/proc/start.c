@@ -96,12 +96,38 @@ static bool start_data(struct config_flags *flags, struct start *start, const st
     return first_admin_write(start->config, flags, error) && start_reload(flags, &start->config, error);
 }
 
-static bool start_listen(struct start *start, struct strbuf *error)
+static bool start_flag_given(const struct config_flags *flags, const char *setting)
+{
+    for (size_t i = 0; i < flags->setting_count; i++) {
+        if (strncmp(flags->settings[i], setting, strlen(setting)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Root writes the file that the command line names. One that config.yml names is written with the rights of the
+ * server's user: that user may write config.yml, and root would replace any file of the machine by a number.
+ */
+static bool start_pid_file(const struct config_flags *flags, const struct config *config,
+                           const struct privileges *privileges, struct strbuf *error)
+{
+    if (!*config->server_pid_file)
+        return true;
+    if (!privileges->drop || start_flag_given(flags, "server.pid_file="))
+        return daemon_write_pid_file(config->server_pid_file, error);
+    if (!privileges_borrow(privileges, error))
+        return false;
+    bool written = daemon_write_pid_file(config->server_pid_file, error);
+    privileges_return(privileges);
+    return written || strbuf_error(error, " (as the user '%s'; --pid-file is written as root)", privileges->name);
+}
+
+static bool start_listen(const struct config_flags *flags, struct start *start, const struct privileges *privileges,
+                         struct strbuf *error)
 {
     start->listener = listener_open(start->config->server_listen, START_LISTEN_WAIT_MS, error);
-    if (start->listener < 0)
-        return false;
-    return !*start->config->server_pid_file || daemon_write_pid_file(start->config->server_pid_file, error);
+    return start->listener >= 0 && start_pid_file(flags, start->config, privileges, error);
 }
 
 static bool start_drop(const struct config *config, const struct privileges *privileges, struct strbuf *error)
@@ -118,7 +144,7 @@ static bool start_drop(const struct config *config, const struct privileges *pri
 static int start_steps(struct config_flags *flags, struct start *start, const struct privileges *privileges,
                        struct strbuf *error)
 {
-    if (!start_data(flags, start, privileges, error) || !start_listen(start, error))
+    if (!start_data(flags, start, privileges, error) || !start_listen(flags, start, privileges, error))
         return MASTER_EXIT_FAILED;
     if (!start_drop(start->config, privileges, error))
         return MASTER_EXIT_REFUSED;
