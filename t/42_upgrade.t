@@ -102,7 +102,8 @@ subtest 'the new master does its work' => sub {
 };
 
 subtest 'what cannot take over is refused' => sub {
-    my @children = children_of($master);
+    # postgres, two workers, mailer, janitor: those of the generation before have left.
+    my @children = wait_for('one generation to be left', 40, sub { my @now = children_of($master); @now == 5 && \@now })->@*;
     my $is_refused = sub ($what, $pattern) {
         my $mark = $server->log_mark;
         $server->signal('USR2');
