@@ -253,24 +253,61 @@ enum blob_outcome blob_store_read(struct blob_store *store, const unsigned char 
     return BLOB_OK;
 }
 
-enum blob_outcome blob_store_remove(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
-                                    struct strbuf *error)
+/* A change in the directory that holds a blob reaches the disk. */
+static enum blob_outcome sync_home(struct blob_store *store, const char *name, struct strbuf *error)
 {
-    char name[NAME_SIZE], directory[6];
-    blob_name(sha256, name);
+    char directory[6];
     memcpy(directory, name, 5);
     directory[5] = '\0';
-    if (unlinkat(store->root, name, 0) != 0)
-        return errno == ENOENT ? BLOB_OK : fault(error, store, "remove", name);
-    /* Else a crash could bring the file back after its row has gone, and nobody would ever find it. */
     int home = open_directory(store->root, directory);
-    if (home < 0 || fsync(home) != 0) {
-        enum blob_outcome outcome = fault(error, store, "sync the directory of", name);
-        if (home >= 0)
-            close(home);
-        return outcome;
+    if (home >= 0 && fsync(home) == 0) {
+        close(home);
+        return BLOB_OK;
     }
-    close(home);
+    enum blob_outcome outcome = fault(error, store, "sync the directory of", name);
+    if (home >= 0)
+        close(home);
+    return outcome;
+}
+
+static void aside_name(const unsigned char sha256[DIGEST_SIZE], char name_r[NAME_SIZE])
+{
+    memcpy(name_r, "aside-", 6);
+    hex_encode(sha256, DIGEST_SIZE, name_r + 6);
+}
+
+/* Synced, else a crash could bring the file back after its row has gone, and nobody would ever find it. */
+enum blob_outcome blob_store_take_aside(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
+                                        struct strbuf *error)
+{
+    char name[NAME_SIZE], aside[NAME_SIZE];
+    blob_name(sha256, name);
+    aside_name(sha256, aside);
+    if (renameat(store->root, name, store->tmp, aside) != 0)
+        return errno == ENOENT ? BLOB_OK : fault(error, store, "take aside", name);
+    (void)utimensat(store->tmp, aside, NULL, 0); /* young: no sweep of another host takes it for a left-over */
+    return sync_home(store, name, error);
+}
+
+void blob_store_drop_aside(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE])
+{
+    char aside[NAME_SIZE];
+    aside_name(sha256, aside);
+    (void)unlinkat(store->tmp, aside, 0); /* what stays is a left-over of the sweep's */
+}
+
+enum blob_outcome blob_store_put_back(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
+                                      struct strbuf *error)
+{
+    char name[NAME_SIZE], aside[NAME_SIZE];
+    blob_name(sha256, name);
+    aside_name(sha256, aside);
+    if (renameat2(store->tmp, aside, store->root, name, RENAME_NOREPLACE) == 0)
+        return sync_home(store, name, error);
+    if (errno == EEXIST)
+        blob_store_drop_aside(store, sha256);
+    else if (errno != ENOENT)
+        return fault(error, store, "put back", name);
     return BLOB_OK;
 }
 

@@ -36,7 +36,8 @@ struct blob_temp {
     int64_t behind; /* of these, bytes that the disk was told to begin with */
 };
 /* Makes an empty one. It ends with blob_store_keep() or blob_store_drop(), also after one of the next two failed. */
-enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp_r, struct strbuf *error) WARN_UNUSED;
+enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp_r,
+                                   struct strbuf *error) WARN_UNUSED;
 /* Writes more bytes, hashing on the way. */
 enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
                                     struct strbuf *error) WARN_UNUSED;
@@ -53,9 +54,16 @@ void blob_store_drop(struct blob_store *store, struct blob_temp *temp);
 /* Opens for reading; *size_r is the file's. */
 enum blob_outcome blob_store_read(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE], int *fd_r,
                                   int64_t *size_r) WARN_UNUSED;
-/* Unlinks; a missing file is BLOB_OK. */
-enum blob_outcome blob_store_remove(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
-                                    struct strbuf *error) WARN_UNUSED;
+/*
+ * Removing a blob takes three steps, because the database's word that nothing needs it counts only once its transaction
+ * is committed: the file is taken aside (a missing one is BLOB_OK), then the row is deleted; after the commit the file
+ * is dropped, and if the commit failed it is put back, unless an upload has made it anew meanwhile.
+ */
+enum blob_outcome blob_store_take_aside(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
+                                        struct strbuf *error) WARN_UNUSED;
+void blob_store_drop_aside(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE]);
+enum blob_outcome blob_store_put_back(struct blob_store *store, const unsigned char sha256[DIGEST_SIZE],
+                                      struct strbuf *error) WARN_UNUSED;
 /* Removes temporary files older than age_ms that no living process holds; returns how many. */
 unsigned blob_store_sweep(struct blob_store *store, int64_t age_ms);
 /* Writes and removes a small file: is the store writable? */

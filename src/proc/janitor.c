@@ -131,13 +131,29 @@ static bool janitor_blob_locked(struct janitor *j, const unsigned char *sha256, 
     const struct db_result *result = janitor_run(j, STMT_JANITOR_BLOB_LOCK, &params);
     bool ok = result != NULL;
     *removed_r = ok && db_result_bool(result, 0, 0);
-    if (*removed_r && blob_store_remove(j->store, sha256, &error) != BLOB_OK) {
+    if (*removed_r && blob_store_take_aside(j->store, sha256, &error) != BLOB_OK) {
         ok = janitor_failed(j, error.data);
     } else if (*removed_r) {
         db_params_bytes(&params, sha256, DIGEST_SIZE);
         ok = janitor_run(j, STMT_JANITOR_BLOB_DELETE, &params) != NULL;
     }
     db_params_release(&params);
+    strbuf_release(&error);
+    return ok;
+}
+
+/*
+ * The file of a removable blob. Only the commit says that the row's lock was ours all the time: had we lost it (a
+ * database that failed over while we were stopped), an upload may refer to this file by now.
+ */
+static bool janitor_blob_aside(struct janitor *j, const unsigned char *sha256, bool committed)
+{
+    struct strbuf error = STRBUF_INIT;
+    bool ok = true;
+    if (committed)
+        blob_store_drop_aside(j->store, sha256);
+    else if (blob_store_put_back(j->store, sha256, &error) != BLOB_OK)
+        ok = janitor_failed(j, error.data);
     strbuf_release(&error);
     return ok;
 }
@@ -150,6 +166,7 @@ static bool janitor_blob(struct janitor *j, const unsigned char *sha256, bool *r
     if (ok) {
         bool worked = janitor_blob_locked(j, sha256, removed_r);
         ok = db_session_exec(j->session, worked ? "COMMIT" : "ROLLBACK", &error);
+        ok = (!*removed_r || janitor_blob_aside(j, sha256, worked && ok)) && ok;
         *removed_r = *removed_r && worked && ok;
     }
     if (!ok)
