@@ -44,6 +44,22 @@ subtest 'blobs' => sub {
     is $server->upload($token, 'blob old')->{sha256}, $blob{old}, 'a removed blob can be uploaded again';
 };
 
+subtest 'a deletion that is not committed' => sub {
+    my ($name, $password) = $server->create_user;
+    my $leaver = $server->pair($name, $password);
+    my $sha256 = $server->upload($leaver, 'blob of a failed commit')->{sha256};
+    $dbh->do(q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$});
+    $dbh->do('CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON blobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()');
+    my $mark = $server->log_mark;
+    $dbh->selectrow_array(slurp("$FindBin::Bin/../sql/queries/user_delete.sql") =~ s/\$1/'$name'/gr);
+    ok wait_until(20, sub { count_of('blobs', "NOT referenced AND sha256 = decode('$sha256', 'hex')") }), 'nothing references the blob';
+    age($sha256, '2 minutes');
+    ok $server->log_like(qr/not now/, since => $mark), 'the commit fails';
+    ok wait_until(20, sub { -e file_of($sha256) }), 'the file is put back';
+    $dbh->do('DROP TRIGGER refuse ON blobs');
+    ok wait_until(20, sub { !-e file_of($sha256) && !count_of('blobs', "sha256 = decode('$sha256', 'hex')") }), 'and goes once it can be committed';
+};
+
 subtest 'rows' => sub {
     my $old = q{clock_timestamp() - interval '3 days'};
     $server->push_response($token, [ Verstak::Server::op() ], idempotency_key => $_) for qw(kept gone);
