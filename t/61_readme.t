@@ -13,21 +13,18 @@ my ($walk) = slurp("$FindBin::Bin/../README") =~ /^(Pairing a first device\n.*?)
 
 # Indented paragraphs are commands. What stands for something else is put in.
 my @block = map { s/^ {4}//gmr } $walk =~ /^((?: {4}.*\n)+(?:\n(?: {4}.*\n)+)*)/mg;
-@block = grep { !/…/ || /^csrf=…/m } @block;
-my $quoted = quotemeta $Verstak::Server::ADMIN_PASSWORD;
+@block = grep { !/…/ } @block;
 my %fill = (
     'http://127.0.0.1:47732'              => "http://127.0.0.1:$server->{port}",
     './build/bin/verstak-sync-server'     => Verstak::Server::binary(),
     './server-data'                       => $server->{data},
     'username=admin'                      => "username=$Verstak::Server::ADMIN",
-    'csrf=…' => q{csrf=$(curl -s -b admin.cookies } . "http://127.0.0.1:$server->{port}"
-        . q{/admin/api/session | grep -o '"csrf_token":"[^"]*"' | cut -d'"' -f4)},
 );
 
 my $dir = "$server->{base}/walk";
 mkdir $dir or die "cannot make $dir: $!\n";
 open my $fh, '>', "$dir/admin.pass" or die "cannot write: $!\n";
-print $fh $Verstak::Server::ADMIN_PASSWORD;
+say $fh $Verstak::Server::ADMIN_PASSWORD;    # a line, as an editor writes it
 close $fh;
 open $fh, '>', "$dir/walk.sh" or die "cannot write: $!\n";
 say $fh "cd '$dir'";
