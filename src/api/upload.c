@@ -4,9 +4,9 @@
  *   upload_admitted   401, 403 or 413 without the body, or it may come
  *   upload_take       in a thread, piece by piece: finds the content of the one part, hashes and writes it
  *   upload_taken      400, 413 or 503 as soon as it is known, perhaps in the middle; else a thread syncs the file
- *   upload_synced     reserve: quota, and the janitor keeps off
+ *   upload_synced     reserve: the quota's bytes are held, and the janitor keeps off
  *   upload_reserved   quota_exceeded, or a thread gives the file its name
- *   upload_kept       commit: quota again under the vault's lock, and the reference
+ *   upload_kept       commit: the reference; quota again if the reservation has run out
  *   upload_committed  the answer
  * Threads of `files` take pieces, a millisecond each; those of `syncing` wait for the disk as long as it takes.
  */

@@ -1,4 +1,4 @@
-/* Reads passwords for `user add` and `user passwd`, in the process that the operator started. */
+/* Reads passwords for `user add`, `user passwd` and `admin`, in the process that the operator started. */
 #include "cli/password_input.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * Reads the arguments of `user …`: words and a few flags of its own; flags that name the server's data and
+ * Reads the arguments of `user …` and `admin …`: words and a few flags of its own; flags that name the server's data and
  * configuration go on to the server's own parser, which also hides a connection string from `ps`.
  */
 #include "cli/user_call.h"
