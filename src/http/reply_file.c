@@ -21,10 +21,10 @@
 #include "http/reply_private.h"
 #include "http/request_private.h"
 
-#define CHUNK_MOST (256 * 1024)
+#define CHUNK_MOST (1024 * 1024)
 #define CHUNK_LEAST (16 * 1024)
 #define CHUNKS_TOTAL (32 * 1024 * 1024) /* shared by all downloads of the worker, until each has the least */
-#define YIELD_AFTER (1024 * 1024)
+#define YIELD_AFTER (4 * 1024 * 1024)
 #define STREAMS_PER_TURN 2
 
 struct reply_yield {

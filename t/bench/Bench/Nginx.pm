@@ -46,6 +46,7 @@ sub new ($class) {
     return $self;
 }
 
+sub file ($self, $name) { return "$self->{base}/files/$name" }
 sub url ($self) { return "http://127.0.0.1:$self->{port}" }
 
 sub shutdown ($self) {    ## no critic
