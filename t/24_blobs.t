@@ -409,4 +409,45 @@ subtest 'quota' => sub {
         or diag explain [ files($small) ];
 };
 
+subtest 'a large blob on its way' => sub {
+    my $server = Verstak::Server->new(config => { 'server.workers' => 1, 'http.send_timeout' => '2s' });
+    my $token  = $server->new_device;
+    my $size   = 9 * 1024 * 1024 + 7;
+    my $bytes  = join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 0 .. $size / 4;
+    substr($bytes, $size) = '';
+    my $path   = '/api/v1/blobs/' . $server->upload($token, $bytes)->{sha256};
+    my ($worker) = $server->pids_of('worker');
+    my $descriptors = sub { return scalar(my @fd = glob "/proc/$worker/fd/*") };
+    my $before      = $descriptors->();
+
+    my $connection = $server->connect;
+    my $whole      = $connection->request(GET => $path, token => $token);
+    ok $whole->body eq $bytes, 'every byte';
+    is $connection->request(GET => '/livez')->status, 200, 'the connection goes on';
+    $connection->send(Verstak::HTTP::head(GET => $path, token => $token) . Verstak::HTTP::head(GET => '/livez'));
+    ok $connection->response->body eq $bytes, 'every byte, with another request behind it';
+    is $connection->response->status, 200, 'which is answered after it';
+
+    # Around the ends of pieces.
+    for my $range ([ 0, 65535 ], [ 0, 65536 ], [ 1, 65536 ], [ 65535, 131072 ], [ 4194303, 4259841 ], [ 0, $size - 1 ], [ $size - 65537, $size - 1 ]) {
+        my ($first, $last) = @$range;
+        my $part = $connection->request(GET => $path, token => $token, headers => [ Range => "bytes=$first-$last" ]);
+        ok $part->status == 206 && $part->body eq substr($bytes, $first, $last - $first + 1), "bytes $first to $last";
+    }
+
+    for my $round (1 .. 20) {
+        my $broken = $server->connect(receive_buffer => 4096);
+        $broken->send(Verstak::HTTP::head(GET => $path, token => $token));
+        $broken->wait_readable($broken->deadline);
+        $round % 2 ? $broken->reset : $broken->close;
+    }
+    ok wait_until(20, sub { $descriptors->() <= $before + 1 }), 'clients that go away in the middle leave no descriptor';
+    my $stalled = $server->connect(receive_buffer => 4096);
+    $stalled->send(Verstak::HTTP::head(GET => $path, token => $token));
+    $stalled->wait_readable($stalled->deadline);
+    ok wait_until(30, sub { $descriptors->() <= $before + 1 }), 'one that takes nothing is cut off';
+    ok $server->request(GET => $path, token => $token)->body eq $bytes, 'the next client gets every byte';
+    is_deeply [ $server->pids_of('worker') ], [$worker], 'the worker is the same';
+};
+
 done_testing;

@@ -1,10 +1,12 @@
 /*
  * Answers with the content of a file, in a worker: our own generator for libh2o.
  *
- * Push mode: read a chunk, h2o_send() it, and libh2o calls proceed() when the socket took it. A client that reads fast
- * takes every chunk at once, and libh2o would come back to it before any other connection; so after each MiB a download
- * queues up and goes on in a later turn of the loop, a few a turn. The turn is asked for with an eventfd, which is
- * always writable, and not with a timer: libh2o's timers stand still when somebody sets the clock back.
+ * The head goes with the first piece and the end of the request with the last one through h2o_send(); what lies between
+ * goes by sendfile(2) straight from the page cache into the socket, which libh2o leaves alone meanwhile (it has nothing
+ * to write, and reads nothing while an answer is under way). A client that reads fast takes all that is offered, and
+ * would have the loop for itself; so after each 4 MiB a download queues up and goes on in a later turn of the loop, a
+ * few a turn. The turn is asked for with an eventfd, which is always writable, and not with a timer: libh2o's timers
+ * stand still when somebody sets the clock back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -21,16 +24,13 @@
 #include "http/reply_private.h"
 #include "http/request_private.h"
 
-#define CHUNK_MOST (1024 * 1024)
-#define CHUNK_LEAST (16 * 1024)
-#define CHUNKS_TOTAL (32 * 1024 * 1024) /* shared by all downloads of the worker, until each has the least */
+#define PIECE (64 * 1024) /* first and last, through memory */
 #define YIELD_AFTER (4 * 1024 * 1024)
 #define STREAMS_PER_TURN 2
 
 struct reply_yield {
     h2o_socket_t *socket;
     h2o_linklist_t queue; /* of file_stream.queued */
-    unsigned streams;     /* downloads that are open */
 };
 
 struct file_stream {
@@ -41,8 +41,8 @@ struct file_stream {
     h2o_linklist_t queued;
     int fd;
     int64_t offset, left;
-    size_t chunk, since_yield;
-    char *buffer;
+    size_t since_yield;
+    char *buffer; /* PIECE bytes */
 };
 
 struct range {
@@ -73,9 +73,10 @@ static void broken(struct file_stream *stream, const char *reason)
     h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
-static void send_chunk(struct file_stream *stream)
+/* The first piece, or the last one: never more than is left. */
+static void send_piece(struct file_stream *stream)
 {
-    size_t want = (int64_t)stream->chunk < stream->left ? stream->chunk : (size_t)stream->left;
+    size_t want = PIECE < stream->left ? PIECE : (size_t)stream->left;
     ssize_t n;
     do
         n = pread(stream->fd, stream->buffer, want, stream->offset);
@@ -98,6 +99,69 @@ static void ask_for_turn(struct reply_yield *yield)
         h2o_socket_notify_write(yield->socket, on_turn);
 }
 
+static void wait_for_turn(struct file_stream *stream)
+{
+    (void)posix_fadvise(stream->fd, stream->offset, 2 * YIELD_AFTER, POSIX_FADV_WILLNEED); /* from the disk meanwhile */
+    h2o_linklist_insert(&stream->yield->queue, &stream->queued);
+    ask_for_turn(stream->yield);
+}
+
+static h2o_socket_t *socket_of(const struct file_stream *stream)
+{
+    return stream->req->conn->callbacks->get_socket(stream->req->conn);
+}
+
+static void pour(struct file_stream *stream);
+
+static void on_writable(h2o_socket_t *socket, const char *error)
+{
+    const struct http_connection *connection = socket->on_close.data;
+    struct file_stream *stream = connection->request->stream;
+    if (error != NULL)
+        h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
+    else
+        pour(stream);
+}
+
+/* The client went away, or the disk failed: the answer cannot be finished, and libh2o closes the connection. */
+static void pour_failed(struct file_stream *stream, ssize_t n)
+{
+    if (n == 0 || errno == EIO)
+        broken(stream, n == 0 ? "it is shorter than it was" : strerror(errno));
+    else
+        h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+/* Everything but the last piece, as far as the socket takes it and until others have their turn. */
+static void pour(struct file_stream *stream)
+{
+    while (stream->left > PIECE && stream->since_yield < YIELD_AFTER) {
+        int64_t middle = stream->left - PIECE;
+        size_t most = YIELD_AFTER - stream->since_yield;
+        off_t offset = (off_t)stream->offset;
+        ssize_t n = sendfile(h2o_socket_get_fd(socket_of(stream)), stream->fd, &offset,
+                             middle < (int64_t)most ? (size_t)middle : most);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            h2o_socket_notify_write(socket_of(stream), on_writable);
+            return;
+        }
+        if (n <= 0) {
+            pour_failed(stream, n);
+            return;
+        }
+        stream->offset += n;
+        stream->left -= n;
+        stream->since_yield += (size_t)n;
+        stream->req->bytes_sent += (size_t)n;
+    }
+    if (stream->left <= PIECE)
+        send_piece(stream);
+    else
+        wait_for_turn(stream);
+}
+
 static void on_turn(h2o_socket_t *socket, const char *error)
 {
     struct reply_yield *yield = socket->data;
@@ -106,7 +170,7 @@ static void on_turn(h2o_socket_t *socket, const char *error)
         struct file_stream *stream = H2O_STRUCT_FROM_MEMBER(struct file_stream, queued, yield->queue.next);
         h2o_linklist_unlink(&stream->queued);
         stream->since_yield = 0;
-        send_chunk(stream);
+        pour(stream);
     }
     if (!h2o_linklist_is_empty(&yield->queue))
         ask_for_turn(yield);
@@ -114,15 +178,8 @@ static void on_turn(h2o_socket_t *socket, const char *error)
 
 static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
 {
-    struct file_stream *stream = (struct file_stream *)(void *)self;
     (void)req;
-    if (stream->since_yield < YIELD_AFTER) {
-        send_chunk(stream);
-        return;
-    }
-    (void)posix_fadvise(stream->fd, stream->offset, 2 * YIELD_AFTER, POSIX_FADV_WILLNEED); /* from the disk meanwhile */
-    h2o_linklist_insert(&stream->yield->queue, &stream->queued);
-    ask_for_turn(stream->yield);
+    pour((struct file_stream *)(void *)self);
 }
 
 static void leave_queue(struct file_stream *stream)
@@ -143,14 +200,6 @@ static void stream_dispose(void *p)
     leave_queue(stream);
     close(stream->fd);
     free(stream->buffer);
-    --stream->yield->streams;
-}
-
-static size_t chunk_size(const struct reply_yield *yield, int64_t length)
-{
-    size_t chunk = CHUNKS_TOTAL / yield->streams;
-    chunk = chunk > CHUNK_MOST ? CHUNK_MOST : chunk < CHUNK_LEAST ? CHUNK_LEAST : chunk;
-    return (int64_t)chunk > length ? (size_t)length : chunk;
 }
 
 static void start_stream(struct http_request *request, h2o_req_t *req, int fd, const struct range *range)
@@ -165,11 +214,10 @@ static void start_stream(struct http_request *request, h2o_req_t *req, int fd, c
     stream->fd = fd;
     stream->offset = range->first;
     stream->left = range->length;
-    ++stream->yield->streams;
-    stream->chunk = chunk_size(stream->yield, range->length);
-    stream->buffer = mem_alloc(stream->chunk);
+    stream->buffer = mem_alloc(PIECE);
+    request->stream = stream;
     h2o_start_response(req, &stream->super);
-    send_chunk(stream);
+    send_piece(stream);
 }
 
 /* Digits; what is too great for any file stays too great. False when there are none. */
