@@ -16,7 +16,8 @@ use Verstak::Server;
 use Verstak::Wait qw(wait_for wait_until);
 
 my $pg     = Verstak::Postgres->new;
-my $server = Verstak::Server->new(postgres => $pg, config => { 'server.workers' => 4, 'limits.pull_operations' => 50 });
+my $server = Verstak::Server->new(postgres => $pg, config => { 'server.workers' => 4, 'limits.pull_operations' => 50,
+        'database.statement_timeout' => '60s', 'http.request_timeout' => '50s' });
 my @user   = $server->create_user;
 
 sub op { goto &Verstak::Server::op }
@@ -205,15 +206,17 @@ subtest 'two transactions held open' => sub {
         my @vault = (vault_id => "held, $first_ends");
         my ($writer, $reader) = map { $server->pair(@user, @vault) } 1, 2;
         my $other = $server->pair(@user, vault_id => "beside, $first_ends");
+        # Three more, for one of them would get no more than its share of a worker's connections.
+        my @device = map { $server->pair(@user, @vault) } 1 .. 3;
         $server->push($writer, op(op_id => 'a'), op(op_id => 'b'));
         is seen_after($reader, 0), '1:a 2:b', 'before';
 
         my $one = open_push($writer, op(op_id => 'one'));
         my $two = open_push($reader, op(op_id => 'two'), async => 1);
         ok waits_for_lock(1), 'the second transaction waits for the first';
-        my @connection = map { $server->connect } 1 .. 3;
+        my @connection = map { $server->connect } 0 .. 2;
         $connection[$_]
-            ->send_request(POST => '/api/v1/sync/push', token => $writer, json => { ops => [ op(op_id => "http$_") ] })
+            ->send_request(POST => '/api/v1/sync/push', token => $device[$_], json => { ops => [ op(op_id => "http$_") ] })
             for 0 .. 2;
         ok waits_for_lock(4), 'so do three pushes';
         ok $_->is_silent,     'which are not acknowledged' for @connection;

@@ -145,7 +145,8 @@ static bool port_valid(const char *port)
     size_t len = strlen(port);
     if (len == 0)
         return true;
-    return len <= 5 && strspn(port, "0123456789") == len && atoi(port) >= 1 && atoi(port) <= 65535;
+    long number = strtol(port, NULL, 10);
+    return len <= 5 && strspn(port, "0123456789") == len && number >= 1 && number <= 65535;
 }
 
 static bool conninfo_add_endpoint(struct db_conninfo *c, const char *hosts, const char *addrs, const char *ports,
