@@ -117,7 +117,7 @@ subtest 'statements' => sub {
 
     my $lock = $pg->dbh(attr => { AutoCommit => 0 });
     $lock->do('LOCK TABLE audit_log');
-    like($s->ask($audit), qr/^failed 57014 /, 'a statement that waits too long is ended by the server');
+    like($s->ask($audit), qr/^failed 55P03 /, 'a statement that waits too long for a lock is ended by the server');
     $pg->freeze;
     like($s->ask('run health'), qr/^unavailable no answer in time/, 'a read on a database that hangs');
     like($s->ask('run health'), qr/^unavailable no answer in time \(database\.connect_timeout\)/, 'connecting to it');
