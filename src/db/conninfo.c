@@ -187,7 +187,8 @@ static bool conninfo_split_hosts(struct db_conninfo *c, struct strbuf *error)
 /*
  * Settings of the session go into the start-up packet, so that they cost no round trip. The server ends a statement a
  * moment before we would give its connection up: then it is certain that nothing was written. PgBouncer refuses such
- * settings.
+ * settings. Statements are prepared to be planned once: a page of a pull looks cheaper to PostgreSQL with its limit
+ * known, and it would plan each one anew, which takes as long as the page itself.
  */
 static void conninfo_session_options(struct db_conninfo *c, const struct config *config)
 {
@@ -195,7 +196,8 @@ static void conninfo_session_options(struct db_conninfo *c, const struct config 
     if (config->database_prepared_statements)
         c->session_options =
             mem_printf("-c statement_timeout=%lld -c lock_timeout=%lld -c idle_in_transaction_session_timeout=%lld "
-                       "-c default_transaction_isolation=read\\ committed %s",
+                       "-c default_transaction_isolation=read\\ committed "
+                       "-c plan_cache_mode=force_generic_plan %s",
                        (long long)config->database_statement_timeout, (long long)config->database_statement_timeout / 4,
                        (long long)config->database_statement_timeout * 3, written);
     else
