@@ -16,6 +16,8 @@ struct attempt_limit attempt_limit(const struct config *config, enum attempt_cla
         return (struct attempt_limit){"login", config->attempts_login, config->attempts_login_window};
     case ATTEMPT_REGISTER:
         return (struct attempt_limit){"register", config->attempts_register, config->attempts_register_window};
+    case ATTEMPT_FORGOT:
+        return (struct attempt_limit){"forgot", config->attempts_register, config->attempts_register_window};
     case ATTEMPT_RESET:
         return (struct attempt_limit){"reset", config->attempts_reset, config->attempts_reset_window};
     case ATTEMPT_ADMIN:

@@ -12,6 +12,7 @@ enum attempt_class {
     ATTEMPT_PAIR,
     ATTEMPT_LOGIN,
     ATTEMPT_REGISTER,
+    ATTEMPT_FORGOT, /* the options of ATTEMPT_REGISTER, a count of its own */
     ATTEMPT_RESET,
     ATTEMPT_ADMIN,
     ATTEMPT_COUNT

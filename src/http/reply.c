@@ -11,6 +11,8 @@
 #include "core/config.h"
 #include "core/json_write.h"
 #include "core/log.h"
+#include "core/mem.h"
+#include "http/cookies.h"
 #include "http/reply_private.h"
 #include "http/request_private.h"
 
@@ -129,6 +131,16 @@ void reply_header(struct http_request *request, const char *name, const char *va
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, copy.base, copy.len);
 }
 
+void reply_session_cookie(struct http_request *request, const char *name, const char *path, const char *value,
+                          int64_t max_age)
+{
+    struct strbuf cookie = STRBUF_INIT;
+    cookies_set(&cookie, name, value, path, max_age, request->secure);
+    reply_header(request, "set-cookie", cookie.data);
+    mem_wipe(cookie.data, cookie.len);
+    strbuf_release(&cookie);
+}
+
 /*
  * A page of a pull stays in memory until its client has taken it, and a client may take it slowly. Beyond the limit
  * only small answers are made; a client that gets the 503 asks again, and what it had stored stays stored.
@@ -139,7 +151,7 @@ static bool no_room_for(const struct http_request *request, const struct strbuf 
            request->server->unsent + body->capacity > (size_t)request->context->config->http_answer_memory;
 }
 
-void reply_json(struct http_request *request, int status, struct strbuf *body)
+static void send_text(struct http_request *request, int status, const char *type, struct strbuf *body)
 {
     if (no_room_for(request, body)) {
         log_warning("request %s: %zu bytes of answers wait for slow clients (http.answer_memory); it got a 503",
@@ -151,7 +163,17 @@ void reply_json(struct http_request *request, int status, struct strbuf *body)
     request->server->unsent += body->capacity;
     request->reply = *body;
     strbuf_init(body);
-    send_body(request, status, "application/json", request->reply.data, request->reply.len);
+    send_body(request, status, type, request->reply.data, request->reply.len);
+}
+
+void reply_json(struct http_request *request, int status, struct strbuf *body)
+{
+    send_text(request, status, "application/json", body);
+}
+
+void reply_html(struct http_request *request, int status, struct strbuf *body)
+{
+    send_text(request, status, "text/html; charset=utf-8", body);
 }
 
 void reply_status(struct http_request *request, const char *status)

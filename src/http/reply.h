@@ -17,10 +17,18 @@ struct http_request;
 
 /* A further header before the answer; name lower-case literal, value copied; CR and LF are our bug (assert). */
 void reply_header(struct http_request *request, const char *name, const char *value);
+/*
+ * Sets a session's cookie, Secure when the request came over HTTPS; name and path as in http/cookies.h, max_age in
+ * seconds (0: the browser forgets it).
+ */
+void reply_session_cookie(struct http_request *request, const char *name, const char *path, const char *value,
+                          int64_t max_age);
 /* application/json; takes the strbuf's memory over. */
 void reply_json(struct http_request *request, int status, struct strbuf *body);
 /* {"status":"<status>"} with 200. */
 void reply_status(struct http_request *request, const char *status);
+/* text/html of a page; takes the strbuf's memory over. */
+void reply_html(struct http_request *request, int status, struct strbuf *body);
 /* Bytes that live for ever (embedded assets). */
 void reply_static(struct http_request *request, int status, const char *content_type, const char *body, size_t len);
 void reply_redirect(struct http_request *request, const char *location); /* 303 */

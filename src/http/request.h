@@ -73,6 +73,11 @@ const char *
 http_request_address(const struct http_request *request);     /* the client's, by the rules of server.trusted_proxies */
 bool http_request_secure(const struct http_request *request); /* came over HTTPS through a trusted proxy */
 bool http_request_wants_html(const struct http_request *request); /* a browser: Accept holds text/html */
+/*
+ * Another site's page sent it (Sec-Fetch-Site, which pages cannot set). A login that obeys it would log the visitor
+ * into an account of the other site's choice.
+ */
+bool http_request_cross_site(struct http_request *request);
 /* Value of the header (lower-case name), or NULL. A header that came twice is joined by ", ", Cookie by "; ". */
 const char *http_request_header(struct http_request *request, const char *name);
 /* Decoded parameter of the query string, or NULL when absent; `""` when empty. Broken encoding counts as absent. */

@@ -83,6 +83,12 @@ bool http_request_wants_html(const struct http_request *request)
     return false;
 }
 
+bool http_request_cross_site(struct http_request *request)
+{
+    const char *site = http_request_header(request, "sec-fetch-site");
+    return site != NULL && strcmp(site, "cross-site") == 0;
+}
+
 const char *http_request_parameter(struct http_request *request, const char *name)
 {
     const h2o_req_t *req = request->h2o;
