@@ -10,9 +10,8 @@
 #include "api/handlers.h"
 #include "api/password_check.h"
 #include "api/refusals.h"
-#include "core/clock.h"
+#include "api/row_json.h"
 #include "core/config.h"
-#include "core/json_write.h"
 #include "db/params.h"
 #include "db/result.h"
 #include "http/json_fields.h"
@@ -33,32 +32,19 @@ enum { /* columns of device_me */
        ME_VAULT_ID
 };
 
-static void me_text(struct strbuf *body, const char *name, const struct db_result *result, int column)
-{
-    strbuf_append_char(body, ',');
-    json_write_member(body, name, db_result_text(result, 0, column, NULL));
-}
-
-static void me_time(struct strbuf *body, const char *name, const struct db_result *result, int column)
-{
-    char time[CLOCK_RFC3339_SIZE];
-    db_result_time(result, 0, column, time);
-    strbuf_append_char(body, ',');
-    json_write_member(body, name, time);
-}
-
 static void me_found(struct http_request *request, const struct db_result *result)
 {
     struct strbuf body = STRBUF_INIT;
-    strbuf_printf(&body, "{\"user_id\":%lld", (long long)db_result_int(result, 0, ME_USER_ID));
-    me_text(&body, "device_id", result, ME_DEVICE_ID);
-    me_text(&body, "username", result, ME_USER_NAME);
-    me_text(&body, "device_name", result, ME_DEVICE_NAME);
-    me_text(&body, "client_version", result, ME_CLIENT_VERSION);
-    me_text(&body, "vault_id", result, ME_VAULT_ID);
-    me_time(&body, "last_seen", result, ME_LAST_SEEN);
-    me_time(&body, "revoked_at", result, ME_REVOKED_AT);
-    me_time(&body, "created_at", result, ME_CREATED_AT);
+    strbuf_append_char(&body, '{');
+    row_json_int(&body, "user_id", result, 0, ME_USER_ID);
+    row_json_text(&body, "device_id", result, 0, ME_DEVICE_ID);
+    row_json_text(&body, "username", result, 0, ME_USER_NAME);
+    row_json_text(&body, "device_name", result, 0, ME_DEVICE_NAME);
+    row_json_text(&body, "client_version", result, 0, ME_CLIENT_VERSION);
+    row_json_text(&body, "vault_id", result, 0, ME_VAULT_ID);
+    row_json_time(&body, "last_seen", result, 0, ME_LAST_SEEN);
+    row_json_time(&body, "revoked_at", result, 0, ME_REVOKED_AT);
+    row_json_time(&body, "created_at", result, 0, ME_CREATED_AT);
     strbuf_append_char(&body, '}');
     reply_json(request, 200, &body);
 }

@@ -5,27 +5,22 @@
  */
 #include "api/handlers.h"
 #include "api/push_parse.h"
+#include "api/statement_error.h"
 #include "core/config.h"
 #include "db/params.h"
 #include "db/result.h"
 #include "http/reply.h"
 #include "http/request.h"
 
-enum { PUSHED_ERROR_CODE = 3, PUSHED_ERROR_DETAIL, PUSHED_ANSWER }; /* columns */
+enum { PUSHED_ERROR_CODE = 3, PUSHED_ANSWER = 5 }; /* columns */
 
 static void pushed(struct http_request *request, const struct db_result *result)
 {
     struct strbuf answer = STRBUF_INIT;
     size_t len;
 
-    if (!db_result_null(result, 0, PUSHED_ERROR_CODE)) {
-        enum error_code code = error_code_find(db_result_text(result, 0, PUSHED_ERROR_CODE, NULL));
-        if (code == ERROR_COUNT)
-            reply_internal(request, "sync_push answered with a code that the contract does not have");
-        else
-            reply_error_text(request, code, "%s", db_result_text(result, 0, PUSHED_ERROR_DETAIL, NULL));
+    if (statement_error_answered(request, result, PUSHED_ERROR_CODE))
         return;
-    }
     const char *text = db_result_text(result, 0, PUSHED_ANSWER, &len);
     strbuf_append(&answer, text, len);
     reply_json(request, 200, &answer);

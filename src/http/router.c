@@ -84,14 +84,24 @@ static bool method_is(h2o_iovec_t method, const char *name)
     return h2o_memis(method.base, method.len, name, strlen(name));
 }
 
+/* A path that one row names letter for letter falls into no other's {}: "create" is nobody's id. */
+static bool is_named(const struct http_router *router, struct path path)
+{
+    for (size_t i = 0; i < router->count; ++i)
+        if (router->rows[i].after == NULL && matches(&router->rows[i], path))
+            return true;
+    return false;
+}
+
 static const struct row *find(const struct http_router *router, h2o_iovec_t method, struct path path,
                               bool *path_known_r)
 {
     const char *head = method_is(method, "HEAD") ? "GET" : NULL; /* a GET whose body is left out */
+    bool named = is_named(router, path);
     *path_known_r = false;
     for (size_t i = 0; i < router->count; ++i) {
         const struct row *row = &router->rows[i];
-        if (!matches(row, path))
+        if ((named && row->after != NULL) || !matches(row, path))
             continue;
         *path_known_r = true;
         if (head != NULL ? strcmp(row->route->method, head) == 0 : method_is(method, row->route->method))
@@ -128,9 +138,10 @@ static struct path request_path(h2o_req_t *req)
 static void answer_not_allowed(const struct http_router *router, struct http_request *request, struct path path)
 {
     struct strbuf allow = STRBUF_INIT;
+    bool named = is_named(router, path);
     for (size_t i = 0; i < router->count; ++i) {
         const struct row *row = &router->rows[i];
-        if (!matches(row, path))
+        if ((named && row->after != NULL) || !matches(row, path))
             continue;
         if (allow.len > 0)
             strbuf_append_str(&allow, ", ");
