@@ -1,4 +1,5 @@
-/* Audit rows that no statement writes by itself. What changes the database is recorded by the statement that does it. */
+/* Audit rows that no statement writes by itself. What changes the database is recorded by the statement that does it.
+ */
 #ifndef API_AUDIT_H
 #define API_AUDIT_H
 
