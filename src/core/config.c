@@ -34,9 +34,9 @@ const size_t config_option_count = ARRAY_SIZE(config_options);
 
 /* In the order in which they are applied: the port changes what the address set. */
 const struct config_variable config_variables[] = {
-    {"VERSTAK_LISTEN", "server.listen", false},           {"VERSTAK_PORT", CONFIG_PORT, false},
-    {"VERSTAK_PUBLIC_URL", "server.public_url", false},   {"VERSTAK_TRUSTED_PROXIES", "server.trusted_proxies", false},
-    {CONFIG_SECRET_VARIABLE, CONFIG_SECRET_OPTION, true},
+    {"VERSTAK_LISTEN", "server.listen", false},         {"VERSTAK_PORT", CONFIG_PORT, false},
+    {"VERSTAK_PUBLIC_URL", "server.public_url", false}, {"VERSTAK_TRUSTED_PROXIES", "server.trusted_proxies", false},
+    {"VERSTAK_DATABASE_URL", "database.url", true},     {"VERSTAK_SMTP_PASSWORD", "smtp.password", true},
 };
 
 const size_t config_variable_count = ARRAY_SIZE(config_variables);
@@ -49,9 +49,29 @@ const struct config_option *config_option_find(const char *name)
     return NULL;
 }
 
+bool config_option_is_secret(const char *name)
+{
+    for (size_t i = 0; i < config_variable_count; i++)
+        if (config_variables[i].secret && strcmp(config_variables[i].setting, name) == 0)
+            return true;
+    return false;
+}
+
+void config_note_given(struct config *config, const struct config_option *option, bool empty)
+{
+    config->given[option - config_options] = !empty;
+}
+
+bool config_is_set(const struct config *config, const char *name)
+{
+    const struct config_option *option = config_option_find(name);
+    return option && config->given && config->given[option - config_options];
+}
+
 struct config *config_new(void)
 {
     struct config *config = mem_zalloc(sizeof(*config));
+    config->given = mem_zalloc(config_option_count * sizeof(*config->given));
     struct strbuf error = STRBUF_INIT;
     for (size_t i = 0; i < config_option_count; i++)
         if (!config_value_set(config, &config_options[i], config_options[i].fallback, &error))
@@ -65,6 +85,8 @@ void config_free(struct config **config)
     if (!c)
         return;
     mem_wipe(c->database_url, strlen(c->database_url));
+    mem_wipe(c->smtp_password, strlen(c->smtp_password));
+    free(c->given);
     for (size_t i = 0; i < config_option_count; i++)
         config_value_clear(c, &config_options[i]);
     for (size_t i = 0; i < c->admin_count; i++) {
@@ -89,7 +111,7 @@ static bool config_load_file(struct config *config, bool must_exist, struct strb
     else
         ok = strbuf_error(error, "cannot read '%s': %s", config->file,
                           errno ? strerror(errno) : "it is larger than a configuration may be (1 MiB)");
-    mem_wipe(text.data, text.len); /* a connection string may be in it */
+    mem_wipe(text.data, text.len); /* secrets may be in it */
     strbuf_release(&text);
     return ok;
 }
@@ -103,6 +125,8 @@ static bool config_apply(struct config *config, const char *setting, const char 
     bool ok = option ? config_value_set(config, option, value, &reason) : config_value_set_port(config, value, &reason);
     if (!ok)
         strbuf_error(error, "%s: %s", origin, reason.data);
+    else
+        config_note_given(config, option ? option : config_option_find("server.listen"), !*value);
     strbuf_release(&reason);
     return ok;
 }

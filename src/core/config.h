@@ -44,6 +44,7 @@ struct config {
 #undef OPTION
     struct config_admin *admins;
     size_t admin_count;
+    bool *given; /* by row of options.def; config_is_set() reads it */
 };
 
 /*
@@ -66,17 +67,18 @@ struct config_flags {
 };
 
 /*
- * Reads argv and the environment. Overwrites secrets in argv (--admin-pass, a database.url) so that `ps` does not show
- * them, and takes VERSTAK_DATABASE_URL out of the environment, so that children do not inherit it; argv keeps its order
- * and its strings their lengths. False with a message that names the flag. Release it in both cases.
+ * Reads argv and the environment. Overwrites secrets in argv (--admin-pass, --database.url, --smtp.password) so that
+ * `ps` does not show them, and takes VERSTAK_DATABASE_URL and VERSTAK_SMTP_PASSWORD out of the environment, so that
+ * children do not inherit them; argv keeps its order and its strings their lengths. False with a message that names the
+ * flag. Release it in both cases.
  */
 bool config_flags_parse(struct config_flags *flags, int argc, char **argv, struct strbuf *error) WARN_UNUSED;
 void config_flags_release(struct config_flags *flags);
 /*
  * The arguments with which a new binary (USR2, --check-config) reads the same configuration: program, --data, --config
- * and settings, ending with NULL. Not among them are --daemon, --admin-* and the connection string of --database.url,
- * which is put into the environment of this process instead, as is what config_flags_parse() took out of it;
- * config_flags_argv_free() takes it out again.
+ * and settings, ending with NULL. Not among them are --daemon, --admin-* and the secrets, --database.url and
+ * --smtp.password, which are put into the environment of this process instead, as is what config_flags_parse() took out
+ * of it; config_flags_argv_free() takes them out again.
  */
 char **config_flags_argv(const struct config_flags *flags, const char *program);
 void config_flags_argv_free(char ***argv);
@@ -88,6 +90,11 @@ void config_flags_argv_free(char ***argv);
  */
 struct config *config_load(const struct config_flags *flags, struct strbuf *error) WARN_UNUSED;
 void config_free(struct config **config);
+/*
+ * Did file, environment or flag give the option "section.key" a value? An empty text is none. False for a name that is
+ * no option.
+ */
+bool config_is_set(const struct config *config, const char *name);
 /*
  * Replaces the data directory, which exists by now, by its real path, in both: after the drop of privileges a directory
  * above it may not be searchable any more.

@@ -84,7 +84,7 @@ static bool config_flag_is_path(const struct config_argument *a)
 /* The length stays as it is: the master measures argv when it writes process titles into it. */
 static void config_flag_hide(const struct config_argument *a)
 {
-    bool secret = a->flag ? a->flag->secret : strcmp(a->option->name, CONFIG_SECRET_OPTION) == 0;
+    bool secret = a->flag ? a->flag->secret : config_option_is_secret(a->option->name);
     if (secret && a->value)
         memset(a->value, '*', strlen(a->value));
 }
@@ -227,6 +227,28 @@ static const char *config_settings_last(char *const *settings, size_t count, con
     return last;
 }
 
+/* By the environment, because others can read argv. */
+static void config_flags_pass_secret(const struct config_flags *flags, const struct config_variable *v, char ***argv,
+                                     size_t *count)
+{
+    const char *by_flag = config_settings_last(flags->settings, flags->setting_count, v->setting);
+    const char *by_variable = config_settings_last(flags->environment, flags->environment_count, v->name);
+    const char *secret = by_flag ? by_flag : by_variable;
+    if (secret && *secret)
+        setenv(v->name, secret, 1);
+    else if (secret) /* an empty variable is none, an empty flag takes back what the file says */
+        config_list_append(argv, count, mem_printf("--%s=", v->setting));
+}
+
+/* The name of the option in "name=value" is a secret's. */
+static bool config_setting_is_secret(const char *setting)
+{
+    char *name = mem_strndup(setting, strcspn(setting, "="));
+    bool secret = config_option_is_secret(name);
+    free(name);
+    return secret;
+}
+
 char **config_flags_argv(const struct config_flags *flags, const char *program)
 {
     char **argv = NULL;
@@ -236,16 +258,11 @@ char **config_flags_argv(const struct config_flags *flags, const char *program)
     if (flags->config)
         config_list_append(&argv, &count, mem_printf("--config=%s", flags->config));
     for (size_t i = 0; i < flags->setting_count; i++)
-        if (!config_setting_value(flags->settings[i], CONFIG_SECRET_OPTION))
+        if (!config_setting_is_secret(flags->settings[i]))
             config_list_append(&argv, &count, mem_printf("--%s", flags->settings[i]));
-    const char *by_flag = config_settings_last(flags->settings, flags->setting_count, CONFIG_SECRET_OPTION);
-    const char *by_variable =
-        config_settings_last(flags->environment, flags->environment_count, CONFIG_SECRET_VARIABLE);
-    const char *secret = by_flag ? by_flag : by_variable;
-    if (secret && *secret)
-        setenv(CONFIG_SECRET_VARIABLE, secret, 1);
-    else if (secret) /* an empty variable is none, an empty flag says "the private one" */
-        config_list_append(&argv, &count, mem_strdup("--" CONFIG_SECRET_OPTION "="));
+    for (size_t i = 0; i < config_variable_count; i++)
+        if (config_variables[i].secret)
+            config_flags_pass_secret(flags, &config_variables[i], &argv, &count);
     config_list_append(&argv, &count, NULL);
     return argv;
 }
@@ -257,5 +274,7 @@ void config_flags_argv_free(char ***argv)
         count++;
     config_list_free(*argv, count);
     *argv = NULL;
-    config_environment_hide(CONFIG_SECRET_VARIABLE);
+    for (size_t i = 0; i < config_variable_count; i++)
+        if (config_variables[i].secret)
+            config_environment_hide(config_variables[i].name);
 }

@@ -35,8 +35,6 @@ extern const size_t config_option_count;
 const struct config_option *config_option_find(const char *name);
 
 #define CONFIG_PORT "port" /* pseudo option of --port and VERSTAK_PORT: the port of server.listen */
-#define CONFIG_SECRET_OPTION "database.url"
-#define CONFIG_SECRET_VARIABLE "VERSTAK_DATABASE_URL"
 
 /* A flag that is not --SECTION.KEY. */
 struct config_flag {
@@ -60,6 +58,9 @@ struct config_variable {
 
 extern const struct config_variable config_variables[];
 extern const size_t config_variable_count;
+
+/* Secrets are the options that a secret variable sets: hidden in argv, too. */
+bool config_option_is_secret(const char *name);
 
 /* --- config_value.c: one value; errors are the reason alone ("'x' is not a number"), the caller says where it stood
  * --- */
@@ -92,5 +93,7 @@ bool config_yaml_load(struct config *config, const char *file, const struct strb
 
 /* With the default of every option. */
 struct config *config_new(void);
+/* Notes that file, environment or flag gave the option this text: config_is_set(). */
+void config_note_given(struct config *config, const struct config_option *option, bool empty);
 
 #endif

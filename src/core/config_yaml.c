@@ -153,6 +153,8 @@ static bool config_yaml_store(struct config_yaml *y, const struct config_option 
                                               : config_value_set(y->config, option, items[0], &reason);
     if (!ok)
         config_yaml_error(y, line, option->name, "%s", reason.data);
+    else
+        config_note_given(y->config, option, !count || !*items[0]);
     strbuf_release(&reason);
     return ok;
 }

@@ -310,6 +310,42 @@ static void test_order(void)
     }
 }
 
+/* Who gave a value, and that an empty one is none. */
+static void test_given(void)
+{
+    static const struct {
+        const char *file, *environment, *setting, *name;
+        bool given;
+    } cases[] = {
+        {"", NULL, NULL, "server.public_url", false},
+        {"server:\n  public_url: https://a.example\n", NULL, NULL, "server.public_url", true},
+        {"server:\n  public_url: \"\"\n", NULL, NULL, "server.public_url", false},
+        {"", "VERSTAK_PUBLIC_URL=https://a.example", NULL, "server.public_url", true},
+        {"", NULL, "server.public_url=https://a.example", "server.public_url", true},
+        {"server:\n  public_url: https://a.example\n", NULL, "server.public_url=", "server.public_url", false},
+        {"", NULL, "port=1", "server.listen", true},
+        {"server:\n  registration: open\n", NULL, NULL, "server.registration", true}, /* though it is the default */
+        {"server:\n  trusted_proxies: []\n", NULL, NULL, "server.trusted_proxies", false},
+        {"server:\n  trusted_proxies: ['::1']\n", NULL, NULL, "server.trusted_proxies", true},
+        {"server:\n  workers: 2\n", NULL, NULL, "server.listen", false},
+        {"", "VERSTAK_SMTP_PASSWORD=x", NULL, "smtp.password", true},
+        {"", NULL, NULL, "no.option", false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct config_flags flags = {.data = directory,
+                                     .settings = (char *[]){(char *)cases[i].setting},
+                                     .setting_count = cases[i].setting != NULL,
+                                     .environment = (char *[]){(char *)cases[i].environment},
+                                     .environment_count = cases[i].environment != NULL};
+        struct strbuf error = STRBUF_INIT;
+        write_file(cases[i].file, strlen(cases[i].file));
+        struct config *c = config_load(&flags, &error);
+        ok(c && config_is_set(c, cases[i].name) == cases[i].given, "given %zu: %s%s", i, cases[i].name, error.data);
+        config_free(&c);
+        strbuf_release(&error);
+    }
+}
+
 static void test_origins(void)
 {
     static const struct {
@@ -422,6 +458,7 @@ int main(void)
     test_values();
     test_example();
     test_order();
+    test_given();
     test_origins();
     test_missing();
     test_listen();

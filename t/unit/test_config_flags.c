@@ -144,6 +144,7 @@ static void test_environment(void)
 {
     static const char *const argv[] = {NULL};
     static char secret[] = "VERSTAK_DATABASE_URL=host=db password=geheim";
+    static char smtp[] = "VERSTAK_SMTP_PASSWORD=vertraulich";
     struct arguments a;
     struct config_flags flags;
     struct strbuf error = STRBUF_INIT;
@@ -152,14 +153,17 @@ static void test_environment(void)
     setenv("VERSTAK_TRUSTED_PROXIES", "10.0.0.0/8, ::1", 1);
     setenv("VERSTAK_PUBLIC_URL", "https://a.example", 1);
     putenv(secret);
+    putenv(smtp);
     arguments_set(&a, argv);
     ok(config_flags_parse(&flags, a.argc, a.argv, &error), "variables %s", error.data);
     ok(!getenv("VERSTAK_DATABASE_URL"), "a child does not inherit the connection string");
     ok(!memmem(secret, sizeof(secret), "geheim", 6), "nor does it stay in /proc/PID/environ");
+    ok(!getenv("VERSTAK_SMTP_PASSWORD") && !memmem(smtp, sizeof(smtp), "vertraulich", 11), "nor does SMTP's password");
     is_str(getenv("VERSTAK_PORT"), "1234", "the others stay");
     flags.config = mem_strdup("/dev/null");
     struct config *c = config_load(&flags, &error);
     is_str(c ? c->database_url : error.data, "host=db password=geheim", "but the configuration has it");
+    is_str(c ? c->smtp_password : error.data, "vertraulich", "… and SMTP's password");
     is_str(c ? c->server_listen : "", "127.0.0.1:1234", "an empty variable is none");
     is_int(c ? c->server_trusted_proxies.count : 0, 2, "a list");
     is_str(c ? c->server_public_url : "", "https://a.example", "a URL");
@@ -174,6 +178,44 @@ static void test_environment(void)
     unsetenv("VERSTAK_PUBLIC_URL");
     arguments_free(&a);
     strbuf_release(&error);
+}
+
+/* SMTP's password goes the way of the connection string. */
+static void test_argv_password(void)
+{
+    static const struct {
+        const char *variable;
+        const char *argv[ARGV_MAX];
+        const char *password;
+    } cases[] = {
+        {"by variable", {"--smtp.host=mx"}, "by variable"},
+        {"by variable", {"--smtp.password", "by flag", "--database.url=other flag"}, "by flag"},
+        {"by variable", {"--smtp.password="}, ""},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct arguments a;
+        struct config_flags flags, again;
+        int argc = 0;
+        bool seen = false;
+        setenv("VERSTAK_SMTP_PASSWORD", cases[i].variable, 1);
+        arguments_set(&a, cases[i].argv);
+        ok(config_flags_parse(&flags, a.argc, a.argv, NULL), "password %zu", i);
+        for (int n = 0; n < a.argc; n++)
+            seen |= strstr(a.argv[n], "flag") != NULL;
+        char **argv = config_flags_argv(&flags, "prog");
+        for (; argv[argc]; argc++)
+            seen |= strstr(argv[argc], "flag") != NULL;
+        ok(!seen, "… stands in no argv");
+        ok(config_flags_parse(&again, argc, argv, NULL), "… and is read again");
+        config_flags_argv_free(&argv);
+        ok(!getenv("VERSTAK_SMTP_PASSWORD") && !getenv("VERSTAK_DATABASE_URL"), "… the environment is clean");
+        struct config *c = config_load(&again, NULL);
+        is_str(c ? c->smtp_password : "none", cases[i].password, "… as it was");
+        config_free(&c);
+        config_flags_release(&flags);
+        config_flags_release(&again);
+        arguments_free(&a);
+    }
 }
 
 /* What a new binary is started with reads as the same configuration. */
@@ -233,5 +275,6 @@ int main(void)
     test_secrets();
     test_environment();
     test_argv();
+    test_argv_password();
     return tap_done();
 }
