@@ -8,8 +8,9 @@
 # --external-database  database.url is set: the dump is taken from where libpq's variables say (PGHOST, PGDATABASE, PGUSER,
 #                      PGSERVICE, PGPASSFILE, …). Without it, from the private PostgreSQL in the data directory
 #
-# TARGET gets verstak-TIME.dump (pg_dump's custom format), config-TIME.yml and blobs/. Blobs never change, so a TARGET that
-# is used again gets only new ones; several dumps share them. Blobs that are gone from the server stay in TARGET.
+# TARGET gets verstak-TIME.dump (pg_dump's custom format), config-TIME.yml, secret-TIME.key and blobs/. Blobs never change,
+# so a TARGET that is used again gets only new ones; several dumps share them. Blobs that are gone from the server stay in
+# TARGET.
 # Run it as root or as the server's user. contrib/restore.sh brings it back.
 set -eu
 umask 077
@@ -50,7 +51,7 @@ data=$(cd "$data" 2>/dev/null && pwd -P) || die "cannot open the data directory 
 mkdir -p "$target/blobs"
 target=$(cd "$target" && pwd -P)
 time=$(date -u +%Y%m%dT%H%M%SZ)
-trap 'rm -rf "$target/.dump" "$target/.config" "$target/.list" "$target/.incoming"' EXIT
+trap 'rm -rf "$target/.dump" "$target/.config" "$target/.secret" "$target/.list" "$target/.incoming"' EXIT
 
 # Copies what TARGET does not have yet. A file gets its name in blobs/ when it is whole and on the disk, so that one that is
 # there is whole, also after a crash.
@@ -105,9 +106,11 @@ else
 fi
 copy_blobs
 if [ -e "$data/config.yml" ]; then cp "$data/config.yml" "$target/.config"; fi
+if [ -e "$data/secret.key" ]; then cp "$data/secret.key" "$target/.secret"; fi
 sync -f "$target"
 
 if [ -e "$target/.config" ]; then mv "$target/.config" "$target/config-$time.yml"; fi
+if [ -e "$target/.secret" ]; then mv "$target/.secret" "$target/secret-$time.key"; fi
 mv "$target/.dump" "$target/verstak-$time.dump"
 sync -f "$target"
 echo "$target/verstak-$time.dump"
@@ -115,6 +118,6 @@ echo "$target/verstak-$time.dump"
 if [ -n "$keep" ]; then
 	find "$target" -maxdepth 1 -name 'verstak-*.dump' | sort -r | tail -n "+$((keep + 1))" | while IFS= read -r old; do
 		name=${old##*/verstak-}
-		rm -f "$old" "$target/config-${name%.dump}.yml"
+		rm -f "$old" "$target/config-${name%.dump}.yml" "$target/secret-${name%.dump}.key"
 	done
 fi

@@ -50,6 +50,7 @@ if [ -z "$dump" ]; then dump=$(find "$source" -maxdepth 1 -name 'verstak-*.dump'
 dump=$(cd "$(dirname "$dump")" && pwd -P)/${dump##*/}
 name=${dump##*/verstak-}
 saved=$source/config-${name%.dump}.yml
+key=$source/secret-${name%.dump}.key
 
 server=${VERSTAK_BIN:-/opt/verstak-sync-server/verstak-sync-server}
 [ -x "$server" ] || server=$top/build/bin/verstak-sync-server
@@ -85,6 +86,10 @@ fi
 echo "copying blobs and configuration" >&2
 cp -R --preserve=timestamps "$source/blobs" "$data/blobs"
 if [ -f "$saved" ]; then cp "$saved" "$data/config.yml"; fi
+if [ -f "$key" ]; then
+	cp "$key" "$data/secret.key"
+	chmod 0600 "$data/secret.key"
+fi
 if [ "$(id -u)" -eq 0 ]; then chown -R "$owner:" "$data"; fi
 chmod 0700 "$data"
 

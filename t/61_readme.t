@@ -14,7 +14,11 @@ my ($walk) = slurp("$FindBin::Bin/../README") =~ /^(Pairing a first device\n.*?)
 # Indented paragraphs are commands. What stands for something else is put in.
 my @block = map { s/^ {4}//gmr } $walk =~ /^((?: {4}.*\n)+(?:\n(?: {4}.*\n)+)*)/mg;
 @block = grep { !/…/ } @block;
+my $smtp = Verstak::Postgres::free_port();
 my %fill = (
+    '127.0.0.1:2525'                      => "127.0.0.1:$smtp",
+    'smtp_port=2525'                      => "smtp_port=$smtp",
+    'sudo apt-get install -y python3-aiosmtpd' => 'command -v aiosmtpd',
     'http://127.0.0.1:47732'              => "http://127.0.0.1:$server->{port}",
     './build/bin/verstak-sync-server'     => Verstak::Server::binary(),
     './server-data'                       => $server->{data},
@@ -27,7 +31,7 @@ open my $fh, '>', "$dir/admin.pass" or die "cannot write: $!\n";
 say $fh $Verstak::Server::ADMIN_PASSWORD;    # a line, as an editor writes it
 close $fh;
 open $fh, '>', "$dir/walk.sh" or die "cannot write: $!\n";
-say $fh "cd '$dir'";
+say $fh "cd '$dir'; trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT";
 for my $number (0 .. $#block) {
     my $text = $block[$number];
     $text =~ s/\Q$_\E/$fill{$_}/g for keys %fill;
@@ -35,7 +39,7 @@ for my $number (0 .. $#block) {
 }
 close $fh;
 cmp_ok scalar @block, '>=', 10, 'the walk has its commands';
-my $status = system 'bash', '-eu', "$dir/walk.sh";
+my $status = system 'timeout', 300 * ($ENV{VERSTAK_TEST_SLOWNESS} // 1), 'bash', '-eu', "$dir/walk.sh";
 is $status, 0, 'all of them succeed';
 
 # What each block must say; a block that is not here only has to succeed.
@@ -53,6 +57,9 @@ my @expected = (
     [ qr/api\/users\/create/, qr/"user_id":\s*\d+/ ],
     [ qr/users\/2\/block/,    qr/"blocked":\s*1/ ],
     [ qr/api\/stats/,         qr/"operations":\s*2/ ],
+    [ qr/smtp\/test/,         qr/"ok":\s*true/ ],
+    [ qr/auth\/register/,     qr/"confirmation_sent".*"status":\s*"confirmed"/s ],
+    [ qr/user\/devices/,      qr/"token":.*"device_id":.*"name":\s*"desk".*"status":\s*"revoked"/s ],
 );
 for my $expected (@expected) {
     my ($number) = grep { $block[$_] =~ $expected->[0] } 0 .. $#block;
