@@ -38,7 +38,7 @@ subtest 'pairing' => sub {
     my $id = $schema->user($dbh, 'bert');
     my @pair = ('device', '1.0', '192.0.2.1');
     my $pair = sub ($name, $vault, $hash = 'hash of bert') {
-        return one(pair_finish => $id, $hash, $vault, Verstak::Schema::device_id($name), Verstak::Schema::token($name), '01234567', 'cdef', @pair);
+        return one(pair_finish => $id, $hash, $vault, Verstak::Schema::device_id($name), Verstak::Schema::token($name), '01234567', 'cdef', @pair, 0);
     };
     my $begin = one(pair_begin => 'bert', '192.0.2.1', 5, $hour);
     is_deeply([@$begin{qw(wait_seconds user_id password_hash blocked confirmed)}], [0, $id, 'hash of bert', 0, 1], 'begin');
@@ -57,7 +57,7 @@ subtest 'pairing' => sub {
     $dbh->do('UPDATE users SET confirmed_at = now(), blocked_at = now() WHERE id = $1', undef, $id);
     is($pair->('d5', q())->{auth}, 3, 'blocked');
     is_deeply([@{ one(pair_begin => 'bert', '192.0.2.1', 5, $hour) }{qw(blocked confirmed)}], [1, 1], 'begin says so');
-    is(one(pair_finish => 0, 'h', q(), Verstak::Schema::device_id('d5'), Verstak::Schema::token('d5'), '01234567', 'cdef', @pair)->{auth}, 1, 'no such user');
+    is(one(pair_finish => 0, 'h', q(), Verstak::Schema::device_id('d5'), Verstak::Schema::token('d5'), '01234567', 'cdef', @pair, 0)->{auth}, 1, 'no such user');
     is_deeply($dbh->selectcol_arrayref('SELECT count(*) FROM devices WHERE user_id = $1', undef, $id), [4], 'none of these made a device');
 };
 
@@ -68,7 +68,7 @@ subtest 'a new vault paired by two devices at once' => sub {
     $first->begin_work;
     $schema->pair($first, $id, 'both', 'both 1', 'new');
     $schema->start($second, pair_finish => $id, 'hash of both', 'new', Verstak::Schema::device_id('both 2'), Verstak::Schema::token('both 2'),
-        '01234567', 'cdef', 'x', 'x', 'x');
+        '01234567', 'cdef', 'x', 'x', 'x', 0);
     $schema->blocked($second);
     $first->commit;
     is($schema->result($second)->[0]{auth}, 0, 'the second waits and pairs');
@@ -152,16 +152,16 @@ subtest 'revoking another device' => sub {
 my @admin = (Verstak::Schema::token('admin'), ['other:1', 'root:stamp']);
 
 subtest 'admin sessions' => sub {
-    my $expires = one(admin_session_create => $admin[0], 'root', 'stamp', $hour, '10.3.0.1')->{expires_at};
+    my $expires = one(admin_session_create => $admin[0], 'root', 'stamp', $hour, '10.3.0.1', '\x')->{expires_at};
     is_deeply(one(admin_session_check => @admin), { auth => 0, user_name => 'root', expires_at => $expires }, 'valid');
     is(one(admin_session_check => $admin[0], ['root:new'])->{auth}, 1, 'another password in the configuration');
     is(one(admin_session_check => $admin[0], [])->{auth}, 1, 'no longer in the configuration');
     is(one(admin_session_check => $admin[0], ['x', 'root'])->{auth}, 1, 'a name alone');
     my @gone = (Verstak::Schema::token('gone'), $admin[1]);
-    one(admin_session_create => $gone[0], 'root', 'stamp', $hour, '10.3.0.1');
+    one(admin_session_create => $gone[0], 'root', 'stamp', $hour, '10.3.0.1', '\x');
     is(one(admin_session_delete => @gone)->{auth}, 0, 'logout');
     is(one(admin_session_check => @gone)->{auth}, 1, 'and out');
-    one(admin_session_create => $gone[0], 'root', 'stamp', -1, '10.3.0.1');
+    one(admin_session_create => $gone[0], 'root', 'stamp', -1, '10.3.0.1', '\x');
     is(one(admin_session_check => @gone)->{auth}, 1, 'expired');
     is(one(janitor_sessions => 100)->{removed}, 1, 'the janitor takes it');
     is(one(admin_session_check => @admin)->{auth}, 0, 'and not the other');
@@ -204,7 +204,7 @@ subtest 'stats' => sub {
     is_deeply($stats, {
         auth => 0, user_name => 'root', users => 7, active_users => 6, blocked_users => 1, unconfirmed_users => 0, active_devices => 10,
         revoked_devices => 1, vaults => 7, operations => 50, operations_24h => 33, blobs => 0, blob_references => 0, orphan_blobs => 0,
-        audit_events => $audit, blob_bytes => 0,
+        audit_events => $audit, blob_bytes => 0, mails_waiting => 1, mails_failed => 0, smtp_in_database => 0,
     }, 'counts');
 };
 
@@ -235,8 +235,8 @@ subtest 'janitor: rows past their time' => sub {
     $schema->one($dbh, sync_push => Verstak::Schema::push_parameters($token, [{ op_id => $_ }], key => $_)) for 1 .. 3;
     $dbh->do(q{UPDATE idempotency_keys SET created_at = now() - interval '2 hours' WHERE key < '3'});
     is_deeply([map { one(janitor_idempotency => $hour, 10)->{removed} } 1 .. 2], [2, 0], 'idempotency keys');
-    $dbh->do(q{INSERT INTO email_tokens (token_hash, user_id, purpose, expires_at) SELECT sha256(n::text::bytea), max(id), 'reset', now() + n * interval '1 hour'
-               FROM users, generate_series(-1, 1, 2) n GROUP BY n});
+    $dbh->do(q{INSERT INTO email_tokens (token_hash, purpose, email, expires_at)
+               SELECT sha256(n::text::bytea), 'reset', 'a@b', now() + n * interval '1 hour' FROM generate_series(-1, 1, 2) n});
     is(one(janitor_tokens => 10)->{removed}, 1, 'e-mail tokens');
 };
 

@@ -17,7 +17,7 @@ my $one    = $schema->pair($dbh, $anna, 'anna', 'one', 'one');
 my $two    = $schema->pair($dbh, $anna, 'anna', 'two', 'two');
 my $other  = $schema->pair($dbh, $bert, 'bert', 'other');
 my @admin  = (Verstak::Schema::token('admin'), ['root:stamp']);
-$schema->one($dbh, admin_session_create => $admin[0], 'root', 'stamp', $hour, 'x');
+$schema->one($dbh, admin_session_create => $admin[0], 'root', 'stamp', $hour, 'x', '\x');
 
 sub one ($name, @parameters) { return $schema->one($dbh, $name, @parameters) }
 sub sha ($name) { return Verstak::Schema::bytes(sha256_hex($name)) }

@@ -1,4 +1,4 @@
--- Who calls. The only places that say what a device token and an admin session are worth.
+-- Who calls. The only places that say what a device token and the session of a user or an admin are worth.
 
 -- auth: 0 ok, 2 revoked, 3 blocked; no row: unknown token.
 CREATE OR REPLACE VIEW device_principals AS
@@ -35,4 +35,25 @@ BEGIN
     PERFORM FROM vaults WHERE id = (SELECT vault_id FROM devices WHERE token_hash = a_token) FOR NO KEY UPDATE;
     SELECT * INTO d FROM device_principals WHERE token_hash = a_token;
     RETURN d;
+END $$;
+
+-- auth: 0 ok, 3 blocked; no row: no such session, or it is over.
+CREATE OR REPLACE VIEW user_principals AS
+SELECT s.token_hash,
+       CASE WHEN u.blocked_at IS NOT NULL THEN 3 ELSE 0 END AS auth,
+       u.name AS user_name,
+       u.id AS user_id,
+       s.expires_at
+FROM user_sessions s
+JOIN users u ON u.id = s.user_id
+WHERE s.expires_at > now();
+
+-- The principal of a session under the lock of its user, read after it. Not found: all NULL.
+CREATE OR REPLACE FUNCTION user_lock(a_token bytea) RETURNS user_principals LANGUAGE plpgsql AS $$
+DECLARE
+    p user_principals;
+BEGIN
+    PERFORM FROM users WHERE id = (SELECT user_id FROM user_sessions WHERE token_hash = a_token) FOR NO KEY UPDATE;
+    SELECT * INTO p FROM user_principals WHERE token_hash = a_token;
+    RETURN p;
 END $$;

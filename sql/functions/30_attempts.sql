@@ -26,6 +26,11 @@ CREATE OR REPLACE FUNCTION attempt_address(a_address text) RETURNS text LANGUAGE
                               THEN host(network(set_masklen(a_address::inet, 64))) || '/64' ELSE a_address END;
 $$;
 
+-- The subject of an account that may not exist. What was typed is kept as a hash: it may be a password in the wrong field.
+CREATE OR REPLACE FUNCTION attempt_login(a_login text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT 'login:' || encode(sha256(convert_to(lower(a_login COLLATE "default"), 'UTF8')), 'hex');
+$$;
+
 -- Both counts of one attempt, always in this order. The account's is not taken when the address is refused.
 CREATE OR REPLACE FUNCTION attempt_take_both(a_class text, a_address text, a_account text, a_limit bigint, a_window bigint)
 RETURNS int LANGUAGE plpgsql AS $$

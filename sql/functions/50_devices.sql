@@ -2,7 +2,7 @@
 -- account that changed meanwhile is refused. auth: 0 ok, 1 gone or changed, 3 blocked, 4 address not confirmed.
 CREATE OR REPLACE FUNCTION device_pair(
     a_user bigint, a_password_hash text, a_vault_key text, a_device text, a_token bytea, a_token_first text,
-    a_token_last text, a_name text, a_client_version text, a_address text,
+    a_token_last text, a_name text, a_client_version text, a_address text, a_notice bool,
     OUT auth int, OUT user_name text, OUT vault_id text, OUT server_time timestamptz)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -31,6 +31,9 @@ BEGIN
             coalesce(a_address, ''));
     vault_id := t_key;
     PERFORM audit_write('user:' || user_name, 'device.pair', 'device:' || a_device, a_address, a_name);
+    IF a_notice THEN
+        PERFORM mail_notice('device_paired', a_user, a_name);
+    END IF;
     DELETE FROM attempts WHERE class = 'pair' AND subject = attempt_address(a_address);
     UPDATE attempts SET count = count - 1 WHERE class = 'pair' AND subject = 'user:' || a_user AND count > 0;
 END $$;

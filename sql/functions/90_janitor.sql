@@ -54,3 +54,34 @@ BEGIN
     RETURN FOUND AND t_touched < clock_timestamp() - a_grace * interval '1 millisecond'
            AND NOT EXISTS (SELECT FROM vault_blobs WHERE sha256 = a_sha256);
 END $$;
+
+-- Mails in up to a_limit rows: what waits past its time fails, texts of no use go, finished rows go after a_retention.
+-- Resets for nobody leave no trace.
+CREATE OR REPLACE FUNCTION mail_purge(a_retention bigint, a_limit int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    t_now  timestamptz := clock_timestamp();
+    t_left bigint := a_limit;
+    t_rows bigint;
+BEGIN
+    DELETE FROM email_outbox
+    WHERE id IN (SELECT o.id FROM email_outbox o
+                 WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
+                   AND o.user_id IS NULL AND NOT EXISTS (SELECT FROM users u WHERE u.email_key = o.recipient_key)
+                 ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS t_rows = ROW_COUNT;
+    t_left := t_left - t_rows;
+    UPDATE email_outbox
+    SET state = 'failed', lease_holder = NULL, secret = NULL, detail = NULL, finished_at = coalesce(finished_at, t_now),
+        last_answer = CASE WHEN finished_at IS NULL THEN mail_expired(last_answer) ELSE last_answer END
+    WHERE id IN (SELECT o.id FROM email_outbox o
+                 WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
+                 ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS t_rows = ROW_COUNT;
+    t_left := t_left - t_rows;
+    DELETE FROM email_outbox
+    WHERE id IN (SELECT o.id FROM email_outbox o
+                 WHERE o.finished_at < t_now - a_retention * interval '1 millisecond'
+                 ORDER BY o.finished_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS t_rows = ROW_COUNT;
+    RETURN a_limit - t_left + t_rows;
+END $$;

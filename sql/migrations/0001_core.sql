@@ -167,47 +167,6 @@ CREATE TABLE admin_sessions (
 
 CREATE INDEX admin_sessions_expiry ON admin_sessions (expires_at);
 
-CREATE TABLE email_tokens (
-    token_hash bytea       PRIMARY KEY CHECK (octet_length(token_hash) = 32),
-    user_id    bigint      NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    purpose    text        NOT NULL CHECK (purpose IN ('confirm', 'reset')),
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL,
-    used_at    timestamptz
-);
-
-CREATE INDEX email_tokens_user ON email_tokens (user_id);
-CREATE INDEX email_tokens_expiry ON email_tokens (expires_at);
-
-CREATE TABLE email_outbox (
-    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    user_id         bigint      REFERENCES users (id) ON DELETE SET NULL,
-    message_id      text        NOT NULL UNIQUE,
-    recipient       text        NOT NULL,
-    subject         text        NOT NULL,
-    body            text,                                   -- NULL once sent or failed: it holds a token
-    state           text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'failed')),
-    tries           int         NOT NULL DEFAULT 0,
-    next_try_at     timestamptz NOT NULL DEFAULT now(),
-    lease_holder    text,
-    lease_until     timestamptz,
-    last_answer     text        NOT NULL DEFAULT '',
-    created_at      timestamptz NOT NULL DEFAULT now(),
-    finished_at     timestamptz,
-    CHECK ((state = 'waiting') = (body IS NOT NULL)),
-    CHECK ((state = 'waiting') = (finished_at IS NULL))
-);
-
-CREATE INDEX email_outbox_due ON email_outbox (next_try_at) WHERE state = 'waiting';
-CREATE INDEX email_outbox_user ON email_outbox (user_id);
-CREATE INDEX email_outbox_finished ON email_outbox (finished_at) WHERE state <> 'waiting';
-
-CREATE TABLE settings (
-    name       text        COLLATE "C" PRIMARY KEY,
-    value      text        NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT now()
-);
-
 -- No foreign keys: what happened stays written when the one it happened to is gone.
 CREATE TABLE audit_log (
     id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,5 +1,5 @@
 -- lane: work
--- Removes expired e-mail tokens; used ones stay until then.
+-- Removes expired e-mail tokens.
 WITH gone AS (
     DELETE FROM email_tokens
     WHERE token_hash IN (SELECT token_hash FROM email_tokens WHERE expires_at < now() ORDER BY expires_at LIMIT $1::int FOR UPDATE SKIP LOCKED)

@@ -103,6 +103,7 @@ static void pair_checked(struct http_request *request, bool right)
     db_params_text(&params, pair->device_name.s, pair->device_name.len);
     db_params_text(&params, pair->client_version.s, pair->client_version.len);
     db_params_str(&params, http_request_address(request));
+    db_params_bool(&params, http_request_config(request)->mail_device_notice);
     http_request_query(request, STMT_PAIR_FINISH, &params, pair_finished);
 }
 
