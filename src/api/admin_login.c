@@ -40,15 +40,6 @@ static void admin_login_end(void *data)
     mem_wipe(&login->token, sizeof(login->token));
 }
 
-static void set_session_cookie(struct http_request *request, const char *value, int64_t max_age)
-{
-    struct strbuf cookie = STRBUF_INIT;
-    cookies_set(&cookie, COOKIES_ADMIN_SESSION, value, "/admin", max_age, http_request_secure(request));
-    reply_header(request, "set-cookie", cookie.data);
-    mem_wipe(cookie.data, cookie.len);
-    strbuf_release(&cookie);
-}
-
 /* {"status"?, "username", "csrf_token", "expires_at"} */
 static void reply_session(struct http_request *request, const char *status, const char *username, const char *session,
                           const char *expires_at)
@@ -78,11 +69,20 @@ static void admin_login_made(struct http_request *request, const struct db_resul
 
     http_request_set_user(request, login->username);
     db_result_time(result, 0, 0, expires_at);
-    set_session_cookie(request, login->token.text, SESSION_SECONDS);
+    reply_session_cookie(request, COOKIES_ADMIN_SESSION, "/admin", login->token.text, SESSION_SECONDS);
     if (http_request_wants_html(request))
         reply_redirect(request, "/admin/dashboard");
     else
         reply_session(request, "ok", login->username, login->token.text, expires_at);
+}
+
+/* The session that this browser had before ends with its cookie, which the new one replaces. */
+static void bind_former_session(struct http_request *request, struct db_params *params)
+{
+    const char *cookie = http_request_cookie(request, COOKIES_ADMIN_SESSION);
+    unsigned char hash[DIGEST_SIZE];
+    bool found = cookie != NULL && token_hash(cookie, strlen(cookie), hash);
+    db_params_bytes(params, hash, found ? sizeof(hash) : 0);
 }
 
 static void admin_login_checked(struct http_request *request, bool right)
@@ -105,6 +105,7 @@ static void admin_login_checked(struct http_request *request, bool right)
     db_params_str(&params, stamp);
     db_params_int8(&params, INT64_C(1000) * SESSION_SECONDS);
     db_params_str(&params, http_request_address(request));
+    bind_former_session(request, &params);
     http_request_query(request, STMT_ADMIN_SESSION_CREATE, &params, admin_login_made);
 }
 
@@ -125,6 +126,10 @@ void admin_login_post(struct http_request *request)
     struct admin_login *login = http_request_alloc(request, sizeof(*login));
     struct db_params params;
 
+    if (http_request_cross_site(request)) {
+        reply_error_text(request, ERROR_CSRF_INVALID, "a page of another site may not log in here");
+        return;
+    }
     if (!http_request_form(request) || !http_request_form_field(request, "username", &login->username) ||
         !http_request_form_field(request, "password", &login->password))
         return;
@@ -164,7 +169,7 @@ void admin_login_session(struct http_request *request)
 
 static void session_deleted(struct http_request *request, const struct db_result *result UNUSED)
 {
-    set_session_cookie(request, "", 0);
+    reply_session_cookie(request, COOKIES_ADMIN_SESSION, "/admin", "", 0);
     reply_status(request, "ok");
 }
 

@@ -1,21 +1,14 @@
 /*
- * The admin's users, in a worker: GET /admin/api/users, POST /admin/api/users/create, POST /admin/api/users/{id}/block.
- * The steps of create:
- *
- *   admin_users_create   read the fields, check the session (nobody else may make us hash)
- *   create_allowed       hash the password in a thread
- *   create_hashed        make the account
- *   create_done          409, 400, or its id
+ * The admin's users, in a worker: GET /admin/api/users, POST /admin/api/users/{id}/block and /edit, DELETE
+ * /admin/api/users/{id}. What sets a password is in api/admin_passwords.c.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "api/admin_input.h"
 #include "api/handlers.h"
+#include "api/row_json.h"
+#include "api/statement_error.h"
 #include "auth/accounts.h"
-#include "auth/passwords.h"
-#include "core/clock.h"
-#include "core/config.h"
-#include "core/json_write.h"
 #include "db/params.h"
 #include "db/result.h"
 #include "http/reply.h"
@@ -41,25 +34,18 @@ struct user_list {
     int page, per_page;
 };
 
-static void write_time(struct strbuf *out, const char *name, const struct db_result *result, int row, int column)
-{
-    char time[CLOCK_RFC3339_SIZE];
-    db_result_time(result, row, column, time);
-    json_write_member(out, name, time);
-}
-
 static void write_user(struct strbuf *out, const struct db_result *result, int row)
 {
-    strbuf_printf(out, "{\"id\":%lld,", (long long)db_result_int(result, row, USERS_ID));
-    json_write_member(out, "username", db_result_text(result, row, USERS_USERNAME, NULL));
-    strbuf_append_char(out, ',');
-    json_write_member(out, "email", db_result_text(result, row, USERS_EMAIL, NULL));
-    strbuf_printf(out, ",\"confirmed\":%d,\"blocked\":%d,", db_result_bool(result, row, USERS_CONFIRMED),
-                  db_result_bool(result, row, USERS_BLOCKED));
-    write_time(out, "last_seen", result, row, USERS_LAST_SEEN);
-    strbuf_append_char(out, ',');
-    write_time(out, "created_at", result, row, USERS_CREATED_AT);
-    strbuf_printf(out, ",\"devices\":%lld}", (long long)db_result_int(result, row, USERS_DEVICES));
+    strbuf_append_char(out, '{');
+    row_json_int(out, "id", result, row, USERS_ID);
+    row_json_text(out, "username", result, row, USERS_USERNAME);
+    row_json_text(out, "email", result, row, USERS_EMAIL);
+    row_json_flag(out, "confirmed", result, row, USERS_CONFIRMED);
+    row_json_flag(out, "blocked", result, row, USERS_BLOCKED);
+    row_json_time(out, "last_seen", result, row, USERS_LAST_SEEN);
+    row_json_time(out, "created_at", result, row, USERS_CREATED_AT);
+    row_json_int(out, "devices", result, row, USERS_DEVICES);
+    strbuf_append_char(out, '}');
 }
 
 static void users_listed(struct http_request *request, const struct db_result *result)
@@ -79,25 +65,6 @@ static void users_listed(struct http_request *request, const struct db_result *r
     reply_json(request, 200, &body);
 }
 
-/* A parameter of the query string; NULL and nonsense: the default; beyond the range: its end. */
-static int number_parameter(struct http_request *request, const char *name, int otherwise, int max)
-{
-    const char *text = http_request_parameter(request, name);
-    char *end;
-    if (text == NULL || *text < '0' || *text > '9')
-        return otherwise;
-    unsigned long value = strtoul(text, &end, 10);
-    if (*end != '\0' || value == 0)
-        return otherwise;
-    return value > (unsigned long)max ? max : (int)value;
-}
-
-static void text_parameter(struct http_request *request, struct db_params *params, const char *name)
-{
-    const char *text = http_request_parameter(request, name);
-    db_params_str(params, text == NULL ? "" : text);
-}
-
 void admin_users_get(struct http_request *request)
 {
     struct user_list *list = http_request_alloc(request, sizeof(*list));
@@ -108,127 +75,98 @@ void admin_users_get(struct http_request *request)
         reply_error_text(request, ERROR_FIELD_TOO_LONG, "filter is too long");
         return;
     }
-    list->page = number_parameter(request, "page", 1, INT32_MAX);
-    list->per_page = number_parameter(request, "per_page", PER_PAGE_DEFAULT, PER_PAGE_MAX);
+    list->page = (int)admin_input_number(request, "page", 1, INT32_MAX);
+    list->per_page = (int)admin_input_number(request, "per_page", PER_PAGE_DEFAULT, PER_PAGE_MAX);
     http_request_set_data(request, list);
     http_request_params(request, &params);
-    text_parameter(request, &params, "filter");
-    text_parameter(request, &params, "sort");
-    text_parameter(request, &params, "order");
+    admin_input_bind(request, "filter", &params);
+    admin_input_bind(request, "sort", &params);
+    admin_input_bind(request, "order", &params);
     db_params_int4(&params, list->page);
     db_params_int4(&params, list->per_page);
     http_request_query(request, STMT_ADMIN_USERS, &params, users_listed);
 }
 
-struct create {
-    const char *username, *email, *password;
-    int cost;
-    bool hashed;
-    char hash[PASSWORDS_HASH_SIZE];
-};
+enum { USER_FOUND = 2, USER_BLOCKED, USER_ERROR_CODE = 3 }; /* columns of what is done to one user */
 
-enum { CREATE_ERROR_CODE = 2, CREATE_ERROR_DETAIL, CREATE_USER_ID };
+/* False: answered. */
+static bool user_found(struct http_request *request, const struct db_result *result)
+{
+    if (db_result_bool(result, 0, USER_FOUND))
+        return true;
+    reply_error_text(request, ERROR_NOT_FOUND, "user not found");
+    return false;
+}
 
-static void create_done(struct http_request *request, const struct db_result *result)
+static void user_blocked(struct http_request *request, const struct db_result *result)
 {
     struct strbuf body = STRBUF_INIT;
-    if (!db_result_null(result, 0, CREATE_ERROR_CODE)) {
-        enum error_code code = error_code_find(db_result_text(result, 0, CREATE_ERROR_CODE, NULL));
-        if (code == ERROR_COUNT)
-            reply_internal(request, "admin_user_create answered with a code that the contract does not have");
-        else
-            reply_error_text(request, code, "%s", db_result_text(result, 0, CREATE_ERROR_DETAIL, NULL));
+    if (!user_found(request, result))
         return;
-    }
-    strbuf_printf(&body, "{\"status\":\"ok\",\"user_id\":%lld}", (long long)db_result_int(result, 0, CREATE_USER_ID));
+    strbuf_append_str(&body, "{\"status\":\"ok\"");
+    row_json_flag(&body, "blocked", result, 0, USER_BLOCKED);
+    strbuf_append_char(&body, '}');
     reply_json(request, 200, &body);
-}
-
-static void create_hash(void *data)
-{
-    struct create *create = data;
-    create->hashed = passwords_hash(create->password, create->cost, create->hash);
-}
-
-static void create_hashed(struct http_request *request, void *data)
-{
-    const struct create *create = data;
-    struct db_params params;
-
-    if (!create->hashed) {
-        reply_internal(request, "cannot hash a password: libcrypt does not make bcrypt hashes of cost %d",
-                       create->cost);
-        return;
-    }
-    http_request_params(request, &params);
-    db_params_str(&params, create->username);
-    db_params_str(&params, create->email);
-    db_params_str(&params, create->hash);
-    db_params_str(&params, http_request_address(request));
-    http_request_query(request, STMT_ADMIN_USER_CREATE, &params, create_done);
-}
-
-static void create_allowed(struct http_request *request, const struct db_result *result UNUSED)
-{
-    struct create *create = http_request_data(request);
-    const char *fault = accounts_name_fault(create->username, strlen(create->username));
-
-    if (fault == NULL)
-        fault = accounts_email_fault(create->email, strlen(create->email));
-    if (fault == NULL)
-        fault = accounts_password_fault(create->password, strlen(create->password));
-    if (fault != NULL)
-        reply_error_text(request, ERROR_INVALID_REQUEST, "%s", fault);
-    else
-        http_request_work(request, http_request_context(request)->hashing, create, create_hash, create_hashed);
-}
-
-void admin_users_create(struct http_request *request)
-{
-    struct create *create = http_request_alloc(request, sizeof(*create));
-    struct db_params params;
-
-    create->username = create->email = create->password = "";
-    if (!http_request_form(request) || !http_request_form_field(request, "username", &create->username) ||
-        !http_request_form_field(request, "email", &create->email) ||
-        !http_request_form_field(request, "password", &create->password))
-        return;
-    create->cost = (int)http_request_config(request)->password_cost;
-    http_request_set_data(request, create);
-    http_request_params(request, &params);
-    http_request_query(request, STMT_ADMIN_SESSION_CHECK, &params, create_allowed);
-}
-
-enum { BLOCK_FOUND = 2, BLOCK_BLOCKED };
-
-static void block_done(struct http_request *request, const struct db_result *result)
-{
-    struct strbuf body = STRBUF_INIT;
-    if (!db_result_bool(result, 0, BLOCK_FOUND)) {
-        reply_error_text(request, ERROR_NOT_FOUND, "user not found");
-        return;
-    }
-    strbuf_printf(&body, "{\"status\":\"ok\",\"blocked\":%d}", db_result_bool(result, 0, BLOCK_BLOCKED));
-    reply_json(request, 200, &body);
-}
-
-/* The {} of the path as a user's id; 0, which no user has, when it is no number. */
-static int64_t user_id_of(struct http_request *request)
-{
-    const char *text = http_request_arg(request);
-    int64_t id = 0;
-    for (; *text >= '0' && *text <= '9'; text++) {
-        if (__builtin_mul_overflow(id, 10, &id) || __builtin_add_overflow(id, *text - '0', &id))
-            return 0;
-    }
-    return *text == '\0' ? id : 0;
 }
 
 void admin_users_block(struct http_request *request)
 {
     struct db_params params;
     http_request_params(request, &params);
-    db_params_int8(&params, user_id_of(request));
+    db_params_int8(&params, admin_input_id(request));
     db_params_str(&params, http_request_address(request));
-    http_request_query(request, STMT_ADMIN_USER_BLOCK, &params, block_done);
+    http_request_query(request, STMT_ADMIN_USER_BLOCK, &params, user_blocked);
+}
+
+static void user_edited(struct http_request *request, const struct db_result *result)
+{
+    if (user_found(request, result) && !statement_error_answered(request, result, USER_ERROR_CODE))
+        reply_status(request, "ok");
+}
+
+/* Both fields must be there; an empty address means none, as a user has whom an operator made without. */
+static const char *edit_fault(const char *username, const char *email)
+{
+    const char *fault = accounts_name_fault(username, strlen(username));
+    if (fault == NULL && email == NULL)
+        fault = "email is required";
+    if (fault == NULL && *email != '\0')
+        fault = accounts_email_fault(email, strlen(email));
+    return fault;
+}
+
+void admin_users_edit(struct http_request *request)
+{
+    const char *username = "", *email = NULL;
+    struct db_params params;
+
+    if (!http_request_form(request) || !http_request_form_field(request, "username", &username) ||
+        !http_request_form_field(request, "email", &email))
+        return;
+    const char *fault = edit_fault(username, email);
+    if (fault != NULL) {
+        reply_error_text(request, ERROR_INVALID_REQUEST, "%s", fault);
+        return;
+    }
+    http_request_params(request, &params);
+    db_params_int8(&params, admin_input_id(request));
+    db_params_str(&params, username);
+    db_params_str(&params, email);
+    db_params_str(&params, http_request_address(request));
+    http_request_query(request, STMT_ADMIN_USER_EDIT, &params, user_edited);
+}
+
+static void user_deleted(struct http_request *request, const struct db_result *result)
+{
+    if (user_found(request, result))
+        reply_status(request, "deleted");
+}
+
+void admin_users_delete(struct http_request *request)
+{
+    struct db_params params;
+    http_request_params(request, &params);
+    db_params_int8(&params, admin_input_id(request));
+    db_params_str(&params, http_request_address(request));
+    http_request_query(request, STMT_ADMIN_USER_DELETE, &params, user_deleted);
 }

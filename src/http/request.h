@@ -31,6 +31,7 @@ struct db_pool;
 struct health;
 struct http_request;
 struct json_object;
+struct sealing;
 struct work_pool;
 
 /* What a worker's handlers share; set up by proc/worker.c. */
@@ -40,7 +41,9 @@ struct http_context {
     struct work_pool *hashing; /* passwords */
     struct work_pool *files;   /* pieces of uploads: short works, by turns */
     struct work_pool *syncing; /* what waits for the disk: syncing, naming, removing files */
+    struct work_pool *smtp;    /* an admin's test of the SMTP settings */
     struct blob_store *blobs;
+    struct sealing *sealing; /* secrets of the settings */
     struct health *health; /* api/health.c */
     uint64_t started;      /* clock_mono_ms() of the master's start */
 };
@@ -107,6 +110,8 @@ bool http_request_form(struct http_request *request) WARN_UNUSED;
  * string).
  */
 bool http_request_form_field(struct http_request *request, const char *name, const char **value_r) WARN_UNUSED;
+/* The same, and a whole number in JSON counts as its digits; that it is one of sense the caller sees to. */
+bool http_request_form_number(struct http_request *request, const char *name, const char **value_r) WARN_UNUSED;
 
 /*
  * Starts the parameters of a statement: binds the credential ($1, and $2 for admins) where the route has one.

@@ -17,7 +17,8 @@
 struct http_form_field {
     struct http_form_field *next;
     const char *name;
-    const char *value; /* NULL: in JSON, and no string */
+    const char *value;  /* NULL: in JSON, and no string */
+    const char *digits; /* a whole number in JSON; else NULL */
 };
 
 /* False: answered. */
@@ -63,13 +64,14 @@ struct json_object *http_request_json(struct http_request *request)
     return value;
 }
 
-static void add_field(struct http_request *request, const char *name, const char *value)
+static struct http_form_field *add_field(struct http_request *request, const char *name, const char *value)
 {
     struct http_form_field *field = http_request_alloc(request, sizeof(*field));
     field->name = name;
     field->value = value;
     field->next = request->form;
     request->form = field;
+    return field;
 }
 
 static bool broken_form(struct http_request *request)
@@ -156,9 +158,12 @@ static bool parse_json_form(struct http_request *request)
         return false;
     json_object_object_foreach(object, name, value)
     {
-        if (value != NULL)
-            add_field(request, name,
-                      json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL);
+        if (json_object_is_type(value, json_type_string))
+            add_field(request, name, json_object_get_string(value));
+        else if (json_object_is_type(value, json_type_int))
+            add_field(request, name, NULL)->digits = json_object_to_json_string(value);
+        else if (value != NULL)
+            add_field(request, name, NULL);
     }
     return true;
 }
@@ -194,11 +199,17 @@ bool http_request_form(struct http_request *request)
     return parse_json_form(request);
 }
 
-bool http_request_form_field(struct http_request *request, const char *name, const char **value_r)
+static const struct http_form_field *find_field(const struct http_request *request, const char *name)
 {
     const struct http_form_field *field = request->form;
     while (field != NULL && strcmp(field->name, name) != 0)
         field = field->next;
+    return field;
+}
+
+bool http_request_form_field(struct http_request *request, const char *name, const char **value_r)
+{
+    const struct http_form_field *field = find_field(request, name);
     if (field == NULL)
         return true;
     if (field->value == NULL) {
@@ -206,5 +217,14 @@ bool http_request_form_field(struct http_request *request, const char *name, con
         return false;
     }
     *value_r = field->value;
+    return true;
+}
+
+bool http_request_form_number(struct http_request *request, const char *name, const char **value_r)
+{
+    const struct http_form_field *field = find_field(request, name);
+    if (field == NULL || field->digits == NULL)
+        return http_request_form_field(request, name, value_r);
+    *value_r = field->digits;
     return true;
 }

@@ -27,6 +27,7 @@
 
 #include "api/health.h"
 #include "api/routes.h"
+#include "auth/sealing.h"
 #include "blob/store.h"
 #include "core/clock.h"
 #include "core/config.h"
@@ -47,6 +48,7 @@
 #define FILE_THREADS 2
 #define SYNC_THREADS 4 /* each may wait for the disk, and should not hold the others */
 #define SYNC_QUEUE 1024
+#define SMTP_QUEUE 2    /* an admin's tests of the SMTP settings: seldom, and up to 20 s each */
 #define HASHING_NICE 10 /* a password takes 0.2 s; requests go first */
 #define WATCHED_MOST 8
 #define SPARE_DESCRIPTORS 256 /* beside client connections: database, files of blobs, the loop's own */
@@ -232,7 +234,7 @@ static bool make_context(struct worker *worker, struct strbuf *error)
     context->config = config;
     context->started = worker->heritage->started;
     context->blobs = blob_store_open(config->data, error);
-    if (context->blobs == NULL)
+    if (context->blobs == NULL || !sealing_open(&context->sealing, config->data, error))
         return false;
     char *conninfo = db_conninfo(config);
     context->db = db_pool_new(worker->loop, config, conninfo, error);
@@ -245,6 +247,7 @@ static bool make_context(struct worker *worker, struct strbuf *error)
     /* one work of each upload waits at most, so that they take turns */
     context->files = work_pool_new("files", FILE_THREADS, (unsigned)config->http_max_uploads, 0);
     context->syncing = work_pool_new("syncing", SYNC_THREADS, SYNC_QUEUE, 0);
+    context->smtp = work_pool_new("smtp", 1, SMTP_QUEUE, 0);
     context->health = health_new(worker->loop, context);
     return true;
 }
@@ -264,6 +267,7 @@ static bool watch_all(struct worker *worker)
            watch(worker, work_pool_fd(worker->context.hashing), worker->context.hashing, on_work) &&
            watch(worker, work_pool_fd(worker->context.files), worker->context.files, on_work) &&
            watch(worker, work_pool_fd(worker->context.syncing), worker->context.syncing, on_work) &&
+           watch(worker, work_pool_fd(worker->context.smtp), worker->context.smtp, on_work) &&
            tick_every(worker, TICK_DRAINING_MS);
 }
 
@@ -305,6 +309,8 @@ static void finish(struct worker *worker)
     work_pool_free(&worker->context.hashing);
     work_pool_free(&worker->context.files);
     work_pool_free(&worker->context.syncing);
+    work_pool_free(&worker->context.smtp);
+    sealing_free(&worker->context.sealing);
     blob_store_close(&worker->context.blobs);
     log_flush();
 }
@@ -321,8 +327,8 @@ int worker_main(struct heritage *heritage)
         return 1;
     }
     bool orderly = run(&worker);
-    if (!orderly ||
-        http_server_connections(worker.server) > 0) { /* at once: threads and statements may take their time */
+    /* at once: threads and statements may take their time, and a test of SMTP settings, whose admin has gone, 20 s */
+    if (!orderly || http_server_connections(worker.server) > 0 || work_pool_depth(worker.context.smtp) > 0) {
         log_flush();
         _exit(orderly ? 0 : 1);
     }
