@@ -1,20 +1,17 @@
 -- Puts a mail into the outbox, in the transaction that gives reason for it, and wakes a mailer at its commit.
 CREATE OR REPLACE FUNCTION mail_put(
-    a_template text, a_user bigint, a_recipient text, a_locale text, a_secret text, a_detail text, a_expires timestamptz)
+    a_template text, a_user bigint, a_recipient text, a_locale text, a_token bytea, a_secret text, a_detail text,
+    a_expires timestamptz)
 RETURNS void LANGUAGE sql AS $$
-    INSERT INTO email_outbox (template, user_id, recipient, locale, secret, detail, expires_at)
-    VALUES (a_template, a_user, a_recipient, coalesce(nullif(a_locale, ''), 'en'), a_secret, a_detail, a_expires);
+    INSERT INTO email_outbox (template, user_id, recipient, locale, token_hash, secret, detail, expires_at)
+    VALUES (a_template, a_user, a_recipient, coalesce(nullif(a_locale, ''), 'en'), a_token, a_secret, a_detail, a_expires);
     SELECT pg_notify('mailer', 'mail');
 $$;
 
 -- A notice of what happened to an account, to its address if that was ever confirmed.
 CREATE OR REPLACE FUNCTION mail_notice(a_template text, a_user bigint, a_detail text) RETURNS void LANGUAGE sql AS $$
-    SELECT mail_put(a_template, u.id, u.email, u.locale, NULL, a_detail, now() + interval '48 hours')
+    SELECT mail_put(a_template, u.id, u.email, u.locale, NULL, NULL, a_detail, now() + interval '48 hours')
     FROM users u WHERE u.id = a_user AND u.email IS NOT NULL AND u.confirmed_at IS NOT NULL;
-$$;
-
-CREATE OR REPLACE FUNCTION mail_expired(a_last_answer text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'expired before it could be sent' || CASE WHEN a_last_answer = '' THEN '' ELSE '; ' || left(a_last_answer, 500) END;
 $$;
 
 -- A token and the mail that carries it. a_user is NULL with reset alone.
@@ -26,33 +23,32 @@ DECLARE
 BEGIN
     INSERT INTO email_tokens (token_hash, purpose, user_id, email, expires_at)
     VALUES (a_token, a_purpose, a_user, a_email, t_expires);
-    PERFORM mail_put(a_purpose, a_user, a_email, a_locale, a_secret, '', t_expires);
+    PERFORM mail_put(a_purpose, a_user, a_email, a_locale, a_token, a_secret, '', t_expires);
 END $$;
 
--- Takes mails back whose token is void. One that is being sent is left to its mailer, which can do nothing with it but send it
--- now: it is not tried again.
-CREATE OR REPLACE FUNCTION mail_withdraw(a_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF a_ids IS NULL THEN
-        RETURN;
-    END IF;
-    PERFORM FROM email_outbox WHERE id = ANY (a_ids) ORDER BY id FOR UPDATE;
-    DELETE FROM email_outbox WHERE id = ANY (a_ids) AND state IN ('queued', 'retrying', 'failed');
-    UPDATE email_outbox SET expires_at = clock_timestamp() WHERE id = ANY (a_ids) AND state = 'sending';
-END $$;
+-- Takes back what waits with tokens that are gone. Mails that a mailer has at this moment are left to it, without waiting: it
+-- cannot be stopped, and finds out itself before it tries again.
+CREATE OR REPLACE FUNCTION mail_withdraw(a_tokens bytea[]) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM email_outbox
+    WHERE id IN (SELECT o.id FROM email_outbox o
+                 WHERE o.token_hash = ANY (a_tokens) AND o.secret IS NOT NULL AND o.state <> 'sending'
+                 FOR UPDATE SKIP LOCKED);
+$$;
 
--- Makes a user's tokens of one purpose void, and takes back the mails that would carry them.
-CREATE OR REPLACE FUNCTION token_void(a_purpose text, a_user bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM email_tokens WHERE user_id = a_user AND purpose = a_purpose;
-    PERFORM mail_withdraw(array_agg(id)) FROM email_outbox
-    WHERE user_id = a_user AND template = a_purpose AND state <> 'sent';
-END $$;
+-- Makes a user's tokens of one purpose void.
+CREATE OR REPLACE FUNCTION token_void(a_purpose text, a_user bigint) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (DELETE FROM email_tokens WHERE user_id = a_user AND purpose = a_purpose RETURNING token_hash)
+    SELECT mail_withdraw(array_agg(token_hash)) FROM gone;
+$$;
 
--- The same for what would reset the password of an address. NULL: nothing to do.
-CREATE OR REPLACE FUNCTION token_void_reset(a_email_key text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM email_tokens WHERE email_key = a_email_key AND purpose = 'reset';
-    PERFORM mail_withdraw(array_agg(id)) FROM email_outbox
-    WHERE recipient_key = a_email_key AND user_id IS NULL AND state <> 'sent';
-END $$;
+-- The same for what would reset the password of an address.
+CREATE OR REPLACE FUNCTION token_void_reset(a_email_key text) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (DELETE FROM email_tokens WHERE email_key = a_email_key AND purpose = 'reset' RETURNING token_hash)
+    SELECT mail_withdraw(array_agg(token_hash)) FROM gone;
+$$;
+
+-- Whose password a mail may reset, if the address has an account that is not blocked and is older than the wish: one that
+-- came to the address later did not ask. The same for the mail and for its token.
+CREATE OR REPLACE FUNCTION account_to_reset(a_email_key text, a_asked_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT u.id FROM users u WHERE u.email_key = a_email_key AND u.blocked_at IS NULL AND u.created_at <= a_asked_at;
+$$;

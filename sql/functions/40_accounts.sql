@@ -76,7 +76,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- Blocks (true), unblocks (false) or toggles (NULL). A blocked user's sessions end. blocked is the new state, NULL when there is no such user.
+-- Blocks (true), unblocks (false) or toggles (NULL). A blocked user's sessions end. blocked is the new state, NULL when there
+-- is no such user.
 CREATE OR REPLACE FUNCTION account_block(
     a_user bigint, a_blocked bool, a_actor text, a_address text, OUT blocked bool, OUT user_name text)
 LANGUAGE plpgsql AS $$
@@ -128,7 +129,7 @@ BEGIN
     IF t_old.email_key IS DISTINCT FROM t_new.email_key THEN
         PERFORM token_void_reset(t_old.email_key), token_void_reset(t_new.email_key);
         IF t_old.confirmed_at IS NOT NULL AND t_old.email IS NOT NULL THEN
-            PERFORM mail_put('address_changed', a_user, t_old.email, t_old.locale, NULL, coalesce(t_new.email, ''),
+            PERFORM mail_put('address_changed', a_user, t_old.email, t_old.locale, NULL, NULL, coalesce(t_new.email, ''),
                              now() + interval '48 hours');
         END IF;
     END IF;
@@ -138,15 +139,20 @@ END $$;
 -- left to vaults_purge.
 CREATE OR REPLACE FUNCTION account_delete(a_user bigint, a_actor text, a_address text, OUT user_name text)
 LANGUAGE plpgsql AS $$
+DECLARE
+    t_email_key text;
 BEGIN
     IF NOT account_lock(a_user) THEN
         RETURN;
     END IF;
-    PERFORM token_void_reset(email_key) FROM users WHERE id = a_user;
-    PERFORM FROM email_outbox WHERE user_id = a_user ORDER BY id FOR UPDATE;
     DELETE FROM devices WHERE user_id = a_user;
     WITH gone AS (DELETE FROM vaults WHERE user_id = a_user RETURNING id)
     INSERT INTO deleted_vaults (vault_id) SELECT id FROM gone;
+    t_email_key := (SELECT email_key FROM users WHERE id = a_user);
+    PERFORM token_void_reset(t_email_key);
+    PERFORM FROM email_outbox o
+    WHERE o.user_id = a_user OR o.user_id IS NULL AND o.recipient_key = t_email_key ORDER BY o.id FOR UPDATE;
+    DELETE FROM email_outbox o WHERE o.user_id = a_user OR o.user_id IS NULL AND o.recipient_key = t_email_key;
     DELETE FROM users WHERE id = a_user RETURNING name INTO user_name;
     PERFORM audit_write(a_actor, 'user.delete', 'user:' || user_name, a_address, '');
 END $$;

@@ -18,12 +18,6 @@ BEGIN
     RETURN t_wait;
 END $$;
 
--- Whose password a mail may reset, if the address has an account that is not blocked and is older than the wish: one that
--- came to the address later did not ask. The same for the mail and for its token.
-CREATE OR REPLACE FUNCTION account_to_reset(a_email_key text, a_asked_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT u.id FROM users u WHERE u.email_key = a_email_key AND u.blocked_at IS NULL AND u.created_at <= a_asked_at;
-$$;
-
 -- NULL: the token is good for nothing.
 CREATE OR REPLACE FUNCTION account_of_reset(a_token bytea) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT account_to_reset(t.email_key, t.created_at) FROM email_tokens t

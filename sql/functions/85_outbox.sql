@@ -1,8 +1,18 @@
 -- The outbox as mailers see it. They lock nothing but rows of the outbox, and no user's.
 
+CREATE OR REPLACE FUNCTION mail_expired(a_last_answer text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'expired before it could be sent' || CASE WHEN a_last_answer = '' THEN '' ELSE '; ' || left(a_last_answer, 500) END;
+$$;
+
+-- Whether the token that a mail carries is gone: used, or made void.
+CREATE OR REPLACE FUNCTION mail_is_void(a_token bytea) RETURNS bool LANGUAGE sql STABLE AS $$
+    SELECT a_token IS NOT NULL AND NOT EXISTS (SELECT FROM email_tokens t WHERE t.token_hash = a_token);
+$$;
+
 -- Takes up to a_limit due mails for a_lease: those that wait, and those whose mailer did not come back in its lease. On the way
--- resets for nobody are dropped and what is too late fails; after a thousand of these it is enough for one call.
--- A reset goes to the address that the account has, not to what was typed, which may only be equal in the database's eyes.
+-- mails are dropped whose token is void, and resets for nobody; what is too late fails. After a thousand rows it is enough for
+-- one call. A reset goes to the address that the account has, not to what was typed, which may only be equal to it in the
+-- database's eyes.
 CREATE OR REPLACE FUNCTION mail_claim(a_holder text, a_lease bigint, a_limit int, a_domain text)
 RETURNS TABLE (id bigint, message_id text, template text, locale text, recipient text, user_name text, secret text, detail text,
                created_at timestamptz, tries int)
@@ -22,7 +32,9 @@ BEGIN
         EXIT WHEN cardinality(t_due) = 0;
         t_seen := t_seen + cardinality(t_due);
         DELETE FROM email_outbox o
-        WHERE o.id = ANY (t_due) AND o.user_id IS NULL AND account_to_reset(o.recipient_key, o.created_at) IS NULL;
+        WHERE o.id = ANY (t_due)
+          AND (o.user_id IS NULL AND account_to_reset(o.recipient_key, o.created_at) IS NULL
+               OR o.expires_at > t_now AND mail_is_void(o.token_hash));
         UPDATE email_outbox o
         SET state = 'failed', lease_holder = NULL, finished_at = t_now, secret = NULL, detail = NULL,
             last_answer = mail_expired(o.last_answer)
@@ -52,11 +64,13 @@ RETURNS TABLE (id bigint, state text, next_in bigint, recipient text) LANGUAGE p
 DECLARE
     t_now timestamptz;
 BEGIN
-    PERFORM FROM email_outbox o WHERE o.id = ANY (a_ids) ORDER BY o.id FOR UPDATE;
+    PERFORM FROM email_outbox o
+    WHERE o.id = ANY (a_ids) AND o.state = 'sending' AND o.lease_holder = a_holder ORDER BY o.id FOR UPDATE;
     t_now := clock_timestamp();
     RETURN QUERY
     WITH told AS MATERIALIZED (
-        SELECT o.id, t.outcome, left(t.answer, 500) AS answer, o.tries, o.queued_at, o.expires_at,
+        SELECT o.id, t.outcome, left(t.answer, 500) AS answer, o.tries, o.queued_at,
+               CASE WHEN mail_is_void(o.token_hash) THEN t_now ELSE o.expires_at END AS of_use_until,
                t_now + least(a_retry_min * 2.0 ^ least(o.tries - 1, 30), a_retry_max) * (0.8 + 0.4 * random())
                        * interval '1 millisecond' AS next_at
         FROM unnest(a_ids, a_outcomes, a_answers) AS t (id, outcome, answer)
@@ -67,7 +81,7 @@ BEGIN
                CASE WHEN told.outcome IN ('sent', 'failed') THEN told.outcome
                     WHEN told.outcome = 'release' AND told.tries > 1 THEN 'retrying'
                     WHEN told.outcome = 'release' THEN 'queued'
-                    WHEN told.next_at >= least(told.expires_at, told.queued_at + a_give_up * interval '1 millisecond')
+                    WHEN told.next_at >= least(told.of_use_until, told.queued_at + a_give_up * interval '1 millisecond')
                         THEN 'failed'
                     ELSE 'retrying' END AS state
         FROM told
@@ -78,8 +92,8 @@ BEGIN
         due_at = CASE d.outcome WHEN 'release' THEN o.queued_at ELSE d.next_at END,
         finished_at = CASE WHEN d.state IN ('sent', 'failed') THEN t_now END,
         last_answer = CASE d.outcome WHEN 'release' THEN o.last_answer ELSE coalesce(d.answer, '') END,
-        secret = CASE WHEN d.state = 'sent' OR d.state = 'failed' AND o.expires_at <= t_now THEN NULL ELSE o.secret END,
-        detail = CASE WHEN d.state = 'sent' OR d.state = 'failed' AND o.expires_at <= t_now THEN NULL ELSE o.detail END
+        secret = CASE WHEN d.state = 'sent' OR d.state = 'failed' AND d.of_use_until <= t_now THEN NULL ELSE o.secret END,
+        detail = CASE WHEN d.state = 'sent' OR d.state = 'failed' AND d.of_use_until <= t_now THEN NULL ELSE o.detail END
     FROM decided d
     WHERE o.id = d.id
     RETURNING o.id, o.state,

@@ -36,6 +36,7 @@ CREATE TABLE email_outbox (
     recipient      text        COLLATE "C" NOT NULL CHECK (octet_length(recipient) <= 320),
     recipient_key  text        COLLATE "C" NOT NULL GENERATED ALWAYS AS (lower(recipient COLLATE "default")) STORED,
     locale         text        COLLATE "C" NOT NULL,
+    token_hash     bytea,                                           -- of the token that it carries; void when that is gone
     secret         text,
     detail         text        CHECK (octet_length(detail) <= 4096),
     state          text        COLLATE "C" NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sending', 'sent', 'retrying', 'failed')),
@@ -49,13 +50,14 @@ CREATE TABLE email_outbox (
     finished_at    timestamptz,
     CHECK ((state IN ('sent', 'failed')) = (finished_at IS NOT NULL)),
     CHECK ((state = 'sending') = (lease_holder IS NOT NULL)),
-    CHECK (secret IS NULL OR detail IS NOT NULL),
+    CHECK (secret IS NULL OR detail IS NOT NULL AND token_hash IS NOT NULL),
     CHECK (state <> 'sent' OR detail IS NULL),
     CHECK (detail IS NOT NULL OR finished_at IS NOT NULL),
     CHECK ((user_id IS NULL) = (template = 'reset'))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 CREATE INDEX email_outbox_due ON email_outbox (due_at, id) WHERE finished_at IS NULL;
+CREATE INDEX email_outbox_token ON email_outbox (token_hash) WHERE secret IS NOT NULL;
 CREATE INDEX email_outbox_texts ON email_outbox (expires_at) WHERE detail IS NOT NULL;
 CREATE INDEX email_outbox_finished ON email_outbox (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX email_outbox_state ON email_outbox (state, id);
