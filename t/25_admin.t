@@ -120,6 +120,46 @@ subtest 'session and CSRF token' => sub {
     unlike $server->log_text, qr/\Q$session\E|\Q$csrf\E|\Q$PASSWORD\E/, 'and not in the log';
 };
 
+subtest 'a login ends the session that came with it' => sub {
+    my ($first, $other) = (login(), login());
+    my $session = sub ($login) { 'admin_session=' . $login->cookie('admin_session') };
+    my $good    = sub ($login) {
+        return $server->request(GET => '/admin/api/session', cookie => $session->($login))->status == 200;
+    };
+    my $second = login(cookie => $session->($first));
+    is_json_answer($second, 'a login with the cookie of a session');
+    isnt $session->($second), $session->($first), 'makes another session';
+    ok $good->($second), 'which is good';
+    ok !$good->($first), 'and ends the former one';
+    is_error(
+        $server->request(
+            POST   => '/admin/api/users/1/block',
+            cookie => $session->($first),
+            csrf   => $first->json->{csrf_token}
+        ),
+        401,
+        'unauthorized',
+        'with its CSRF token'
+    );
+    ok $good->($other), 'no other one';
+    is_error(login(form => { username => $ADMIN, password => 'wrong' }, cookie => $session->($second)),
+        401, 'unauthorized', 'a refused login');
+    ok $good->($second), 'ends none';
+    is_json_answer(login(cookie => "admin_session=$_"), "a login with the cookie '" . substr($_, 0, 20) . q{'})
+        for '', 'x', 'a' x 64, 'A' x 64, 'a' x 65, 'x' x 3000;
+    ok $good->($second), 'still good';
+};
+
+subtest q{a page of another site logs nobody in} => sub {
+    my $from = sub ($site) { login(headers => [ 'Sec-Fetch-Site' => $site, Accept => 'text/html' ]) };
+    my $response = $from->('cross-site');
+    is_error($response, 403, 'csrf_invalid', 'cross-site');
+    ok !$response->cookie('admin_session'), 'no session';
+    is_status($from->($_), 303, $_) for qw(same-origin same-site none);
+    is_json_answer($server->admin(GET => '/admin/api/stats', headers => [ 'Sec-Fetch-Site' => 'cross-site' ]),
+        'a link from elsewhere with a session');
+};
+
 subtest 'a session ends with its 24 hours' => sub {
     my $response = login();
     my $cookie   = 'admin_session=' . $response->cookie('admin_session');
@@ -284,11 +324,16 @@ subtest 'stats' => sub {
     my $fresh = Verstak::Server->new(config => { 'server.workers' => 1 });
     my @field =
         qw(ops users active_users blocked_users unconfirmed_users active_devices revoked_devices vaults operations
-        operations_24h blobs blob_references orphan_blobs audit_events database_bytes blob_bytes);
+        operations_24h blobs blob_references orphan_blobs audit_events database_bytes blob_bytes mails_waiting
+        mails_failed);
     my $stats  = sub { is_json_answer($fresh->admin(GET => '/admin/api/stats'), 'stats') };
     my $before = $stats->();
-    is_deeply [ grep { !exists $before->{$_} } @field, 'last_sync_activity' ], [], 'all fields';
-    has_types($before, { last_sync_activity => 'string', map { $_ => 'number' } @field }, 'their types');
+    is_deeply [ grep { !exists $before->{$_} } @field, 'last_sync_activity', 'smtp_configured' ], [], 'all fields';
+    has_types(
+        $before,
+        { last_sync_activity => 'string', smtp_configured => 'boolean', map { $_ => 'number' } @field },
+        'their types'
+    );
     is $before->{last_sync_activity}, '', 'no activity yet';
     is $before->{$_}, 0, "no $_ yet" for qw(ops users vaults operations blobs blob_references active_devices);
 
