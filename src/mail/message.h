@@ -25,7 +25,7 @@ struct message {
 };
 
 void message_init(struct message *message);
-void message_release(struct message *message); /* wipes what may hold the secret */
+void message_release(struct message *message);
 /* Appends the message with CRLF line ends. False, with the reason, when an address or the id cannot be written. */
 bool message_write(const struct message *message, struct strbuf *out, struct strbuf *error) WARN_UNUSED;
 
