@@ -5,6 +5,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Verstak::Contract;
 use Verstak::HTTP;
+use Verstak::People;
 use Verstak::Server;
 
 my $server = Verstak::Server->new(config => { 'limits.blob_size' => '1MiB' });
@@ -28,6 +29,23 @@ my %contract = (
     'POST /api/v1/sync/pull'          => 'device none',
     'POST /api/v1/blobs/'             => 'device none',
     'GET /api/v1/blobs/{}'            => 'device none',
+    'POST /api/v1/auth/register'      => 'anyone register',
+    'GET /api/v1/auth/confirm'        => 'anyone none',
+    'POST /api/v1/auth/confirm'       => 'anyone none',
+    'POST /api/v1/auth/login'         => 'anyone login',
+    'POST /api/v1/auth/forgot'        => 'anyone forgot',
+    'POST /api/v1/auth/reset'         => 'anyone reset',
+    'GET /confirm'                    => 'anyone none',
+    'GET /reset'                      => 'anyone none',
+    'GET /assets/page.css'            => 'anyone none',
+    'GET /api/v1/user/me'             => 'user none',
+    'GET /api/v1/user/devices'        => 'user none',
+    'POST /api/v1/user/devices/{}/revoke' => 'user login',
+    'POST /api/v1/user/password'      => 'user login',
+    'POST /api/v1/user/email'         => 'user login',
+    'POST /api/v1/user/logout'        => 'user none',
+    'POST /api/v1/user/logout-all'    => 'user none',
+    'POST /api/v1/user/delete'        => 'user login',
     'POST /admin/login'               => 'anyone admin',
     'GET /admin/api/stats'            => 'admin none',
     'GET /admin/api/users'            => 'admin none',
@@ -60,8 +78,16 @@ my %body = (
     '/api/client/revoke-device' => { json => { device_id      => 'dev_x', password => 'x' } },
     '/api/v1/sync/push'         => { json => { ops            => [ Verstak::Server::op() ] } },
     '/api/v1/sync/pull'         => { json => { since_sequence => 0 } },
+    '/api/v1/user/password'     => { json => { password       => 'x', new_password => 'long enough' } },
+    '/api/v1/user/email'        => { json => { password       => 'x', email        => 'x@example.org' } },
+    '/api/v1/user/delete'       => { json => { password       => 'x' } },
+    '/api/v1/user/devices/' . '1' x 64 . '/revoke' => { json => { password => 'x' } },
+    '/admin/api/users/' . '1' x 64 . '/edit' => { json => { username => 'x', email => 'x@example.org' } },
 );
-my %admin = $server->admin_login;
+my %admin  = $server->admin_login;
+my $people = Verstak::People->new($server);
+my $person = $people->sign_up;
+my $user   = $people->session($person);
 
 # The path of a row with something in place of {}.
 sub path_of ($row) {
@@ -95,8 +121,14 @@ for my $row (@rows) {
             # The CSRF token is bound to the session: for one that never was there is none that is right.
             my $csrf_first = $who eq 'admin' && $method ne 'GET' && $unknown->code eq 'csrf_invalid';
             is_error($unknown, $csrf_first ? (403, 'csrf_invalid') : (401, 'unauthorized'), 'unknown credentials');
-            is_error($ask->(token => $device), 401, 'unauthorized', "a device's token")   if $who ne 'device';
-            is_error($ask->(%admin),           401, 'unauthorized', "an admin's session") if $who ne 'admin';
+            my %body = %{ $body{$path} // ($method eq 'POST' ? { json => {} } : {}) };
+            is_error($ask->(token => $device, %body), 401, 'unauthorized', "a device's token")   if $who ne 'device';
+            is_error($ask->(%admin, %body),           401, 'unauthorized', "an admin's session") if $who ne 'admin';
+            is_error($ask->(token => $user->{token}, cookie => "user_session=$user->{token}", csrf => $user->{csrf_token}, %body),
+                401, 'unauthorized', "a user's session")
+                if $who ne 'user';
+            is_error($ask->(cookie => "admin_session=$user->{token}", csrf => $user->{csrf_token}, %body),
+                401, 'unauthorized', "a user's session as the cookie of an admin");
             is_error($server->request($method => "$path?token=$device", headers => [ 'X-Token' => $device ]),
                 401, 'unauthorized', 'a token in the URL');
             is_error($ask->(cookie => $admin{cookie}), 403, 'csrf_invalid', 'a session without CSRF token')
@@ -119,6 +151,7 @@ for my $row (@rows) {
             ok !$allowed{$other}, "and not $other";
         }
         my %credential = $who eq 'device' ? (token => $device) : $who eq 'admin' ? %admin : ();
+        %credential = (token => $user->{token}) if $who eq 'user';
         my $connection = $server->connect;
         $connection->send(
             Verstak::HTTP::head($method => $path, %credential, type => 'application/json', length => $limit + 1));
