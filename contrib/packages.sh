@@ -15,10 +15,10 @@ done
 packages_run="libcrypt1 libcurl4 libh2o-evloop0.13 libjson-c5 libpq5 libssl3 libsystemd0 libyaml-0-2
 	passwd util-linux $packages_postgresql"
 
-# To run t/ and make bench. The tests start PostgreSQL, PgBouncer and nginx themselves, unprivileged. The second build
+# To run t/ and make bench. The tests start PostgreSQL, PgBouncer, nginx and an SMTP server themselves, unprivileged. The second build
 # of contrib/test.sh is clang's: sanitizers and fuzzers need its run-time library.
-packages_test="clang curl git libclang-rt-14-dev libdbd-pg-perl libdbi-perl libyaml-libyaml-perl nginx-light pgbouncer postgresql-15 procps
-	systemd wrk xz-utils"
+packages_test="clang curl git libclang-rt-14-dev libdbd-pg-perl libdbi-perl libemail-mime-perl libyaml-libyaml-perl nginx-light openssl pgbouncer
+	postgresql-15 procps python3-aiosmtpd systemd wrk xz-utils"
 
 # Formatter, analysers, checks of manual pages and scripts.
 packages_lint="clang-format clang-tidy cppcheck mandoc shellcheck"
