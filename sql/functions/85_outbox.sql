@@ -1,4 +1,7 @@
 -- The outbox as mailers see it. They lock nothing but rows of the outbox, and no user's.
+--
+-- enable_seqscan is off: the outbox is empty for most of the time, and a plan that was made then would read a full one from
+-- end to end, until statistics of it are taken.
 
 CREATE OR REPLACE FUNCTION mail_expired(a_last_answer text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT 'expired before it could be sent' || CASE WHEN a_last_answer = '' THEN '' ELSE '; ' || left(a_last_answer, 500) END;
@@ -16,7 +19,7 @@ $$;
 CREATE OR REPLACE FUNCTION mail_claim(a_holder text, a_lease bigint, a_limit int, a_domain text)
 RETURNS TABLE (id bigint, message_id text, template text, locale text, recipient text, user_name text, secret text, detail text,
                created_at timestamptz, tries int)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     t_now  timestamptz := clock_timestamp();
@@ -59,7 +62,7 @@ END $$;
 CREATE OR REPLACE FUNCTION mail_record(
     a_holder text, a_ids bigint[], a_outcomes text[], a_answers text[], a_retry_min bigint, a_retry_max bigint,
     a_give_up bigint)
-RETURNS TABLE (id bigint, state text, next_in bigint, recipient text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (id bigint, state text, next_in bigint, recipient text) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     t_now timestamptz;
@@ -101,6 +104,13 @@ BEGIN
                            ELSE 0 END,
               o.recipient;
 END $$;
+
+-- When the next mail is due, NULL for none, and how many wait; no more than 10,000 are counted.
+CREATE OR REPLACE FUNCTION mail_due(OUT next_in bigint, OUT waiting bigint) LANGUAGE sql STABLE SET enable_seqscan = off AS $$
+    SELECT (SELECT greatest(0, ceil(extract(epoch FROM o.due_at - now()) * 1000))::bigint
+            FROM email_outbox o WHERE o.finished_at IS NULL ORDER BY o.due_at, o.id LIMIT 1),
+           (SELECT count(*) FROM (SELECT FROM email_outbox WHERE finished_at IS NULL LIMIT 10000) AS few);
+$$;
 
 -- Has a mail tried again at once, for as long as its text is kept.
 CREATE OR REPLACE FUNCTION admin_outbox_retry(
