@@ -5,6 +5,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(time);
 use Verstak::Contract;
+use Verstak::People;
 use Verstak::Postgres;
 use Verstak::Server;
 use Verstak::Wait qw(wait_until);
@@ -19,6 +20,8 @@ my %config = (
     'attempts.pair_window'   => '10m',
     'attempts.login_window'  => '10m',
     'attempts.admin_window'  => '10m',
+    'attempts.register'      => 3,
+    'attempts.reset'         => 4,
 );
 my $server   = Verstak::Server->new(postgres => $pg, config => \%config);
 my $password = $Verstak::Server::PASSWORD;
@@ -139,6 +142,120 @@ subtest 'admin login' => sub {
     is $refused, 1, 'the account is limited, too';
 };
 
+my $people = Verstak::People->new($server);
+my %account = (
+    register => {
+        path   => '/api/v1/auth/register',
+        limit  => 3,
+        window => 3600,
+        status => 200,
+        body   => sub ($email) { { username => Verstak::Server::next_name('limited'), email => $email, password => 'long enough' } },
+        wrong  => { username => 'a@b', email => 'x@example.org', password => 'long enough' },
+    },
+    forgot => {
+        path   => '/api/v1/auth/forgot',
+        limit  => 3,
+        window => 3600,
+        status => 200,
+        body   => sub ($email) { { email => $email } },
+        wrong  => { email => 'x' },
+    },
+    login => {
+        path   => '/api/v1/auth/login',
+        limit  => 4,
+        window => 600,
+        status => 401,
+        body   => sub ($email) { { username => $email, password => 'wrong password' } },
+        wrong  => { username => 'x' },
+    },
+);
+my $number = 0;
+sub new_email () { return sprintf 'limit%d@example.org', ++$number }
+
+for my $what (sort keys %account) {
+    my ($path, $limit, $window, $status, $body, $wrong) = @{ $account{$what} }{qw(path limit window status body wrong)};
+    my $ask = sub ($email, $from, %option) { $server->request(POST => $path, local => $from, json => $body->($email), %option) };
+    subtest $what => sub {
+        my $from = address();
+        is_status($server->request(POST => $path, local => $from, json => $wrong), 400, 'what is no attempt') for 1 .. $limit + 1;
+        is_status($ask->(new_email(), $from), $status, "attempt $_ of the address") for 1 .. $limit;
+        is_limited($ask->(new_email(), $from), 'one more', $window);
+        is_status($ask->(new_email(), address()), $status, 'from another address');
+
+        my $email = new_email();
+        is_status($ask->($email, address()), $what eq 'register' && $_ > 1 ? 409 : $status, "attempt $_ of the account") for 1 .. $limit;
+        is_limited($ask->($email,    address()), 'one more, from an address of its own', $window);
+        is_limited($ask->(uc $email, address()), 'in capitals, too', $window);
+        is_status($ask->(new_email(), address()), $status, 'another account');
+
+        my @connection = map { $server->connect(local => '127.0.3.' . (1 + $number % 250)) } 1 .. 16;
+        $number++;
+        $_->send_request(POST => $path, json => $body->(new_email())) for @connection;
+        my %count;
+        $count{ $_->response->status }++ for @connection;
+        is_deeply \%count, { $status => $limit, 429 => 16 - $limit }, "16 at once, over four workers: $limit";
+
+        my $forwarded = sub ($for, $at) { $ask->(new_email(), $at, headers => [ 'X-Forwarded-For' => $for ]) };
+        my $client    = '192.0.2.' . (100 + $number++);
+        is_status($forwarded->($client, '127.0.1.1'), $status, "attempt $_ through a proxy") for 1 .. $limit;
+        is_limited($forwarded->($client, '127.0.1.1'), 'one more', $window);
+        is_status($forwarded->('192.0.2.' . (100 + $number++), '127.0.1.1'), $status, 'another client of the proxy');
+        my $stranger = address();
+        is_status($forwarded->("198.51.100.$_", $stranger), $status, 'X-Forwarded-For of a stranger is not believed') for 1 .. $limit;
+        is_limited($forwarded->('198.51.100.99', $stranger), 'one more', $window);
+    };
+}
+
+subtest 'each class counts for itself' => sub {
+    my $from = address();
+    is_status($server->request(POST => '/api/v1/auth/forgot', local => $from, json => { email => new_email() }), 200, 'forgot') for 1 .. 3;
+    is_limited($server->request(POST => '/api/v1/auth/forgot', local => $from, json => { email => new_email() }), 'one more', 3600);
+    is_status($server->request(POST => $account{register}{path}, local => $from, json => $account{register}{body}->(new_email())), 200, 'register');
+    is_status($server->request(POST => $account{login}{path}, local => $from, json => $account{login}{body}->(new_email())), 401, 'login');
+    is_error(wrong('nobody', local => $from), 401, 'unauthorized', 'pair');
+};
+
+subtest 'reset' => sub {
+    my $reset = sub ($token, $from, %option) {
+        $server->request(POST => '/api/v1/auth/reset', local => $from, json => { token => $token, new_password => 'long enough' }, %option);
+    };
+    my $guess = sub () { join '', map { sprintf '%x', rand 16 } 1 .. 64 };
+    my $from  = address();
+    is_error($reset->('x', $from), 400, 'invalid_request', 'what cannot be a token is no attempt') for 1 .. 5;
+    is_error($reset->($guess->(), $from), 400, 'invalid_request', "guess $_") for 1 .. 4;
+    is_limited($reset->($guess->(), $from), 'one more', 3600);
+    my $page = $reset->($guess->(), $from, headers => [ Accept => 'text/html' ]);
+    is_status($page, 429, 'for a browser');
+    like $page->body, qr/Too many attempts/, 'a page says so';
+    cmp_ok $page->header('Retry-After'), '>', 3000, 'with Retry-After';
+    my $email = new_email();
+    $server->request(POST => '/api/v1/auth/forgot', local => address(), json => { email => $email });
+    my $token = $people->secret(reset => $email);
+    is_error($reset->($token, address()), 400, 'invalid_request', "the token of one address, try $_") for 1 .. 4;
+    is_limited($reset->($token, address()), 'one more, from an address of its own', 3600);
+    is_error($reset->($guess->(), address()), 400, 'invalid_request', 'another token');
+};
+
+subtest 'the password that a change asks for' => sub {
+    my ($name) = $server->create_user;
+    my $ann = { username => $name, password => $password };
+    my $session = $people->session($ann, local => address());
+    my %path = (
+        '/api/v1/user/password'               => { new_password => 'long enough' },
+        '/api/v1/user/email'                  => { email => new_email() },
+        '/api/v1/user/delete'                 => {},
+        '/api/v1/user/devices/dev_x/revoke' => {},
+    );
+    my $ask = sub ($path, $with) {
+        $server->request(POST => $path, local => address(), token => $session->{token}, json => { %{ $path{$path} }, password => $with });
+    };
+    my @path = sort keys %path;
+    is_error($ask->($path[$_], 'wrong password'), 403, 'forbidden', "$path[$_], wrong password") for 0 .. 2;
+    is_limited($ask->($_, $password), "$_: the account's attempts are used up") for @path;
+    is_limited($people->login_response($ann, local => address()), 'they are those of the login');
+    is_status($server->request(GET => '/api/v1/user/me', token => $session->{token}), 200, 'what asks for no password goes on');
+};
+
 subtest 'behind a proxy' => sub {
     my ($proxy, $second) = ('127.0.1.1', '127.0.2.1');
     my $number = 0;
@@ -208,7 +325,11 @@ subtest 'the window ends' => sub {
             'attempts.login'        => 2,
             'attempts.login_window' => '2s',
             'attempts.admin'        => 2,
-            'attempts.admin_window' => '2s'
+            'attempts.admin_window' => '2s',
+            'attempts.register'        => 2,
+            'attempts.register_window' => '2s',
+            'attempts.reset'           => 2,
+            'attempts.reset_window'    => '2s',
         }
     );
     my ($user) = $quick->create_user;
@@ -235,6 +356,22 @@ subtest 'the window ends' => sub {
             );
         },
     );
+    my $soon = Verstak::People->new($quick);
+    my $person = $soon->sign_up;
+    my $post = sub ($path, %field) { $quick->request(POST => $path, local => '127.0.0.6', json => \%field) };
+    my %open = (
+        register => sub { $post->('/api/v1/auth/register', username => Verstak::Server::next_name('q'), email => Verstak::Server::next_name('q') . '@example.org', password => 'long enough') },
+        forgot   => sub { $post->('/api/v1/auth/forgot', email => $person->{email}) },
+        login    => sub { $post->('/api/v1/auth/login', username => $person->{username}, password => $person->{password}) },
+        reset    => sub { $post->('/api/v1/auth/reset', token => 'ab' x 32, new_password => 'long enough') },
+    );
+    for my $what (sort keys %open) {
+        my $limited = wait_until(10, sub { my $r = $open{$what}->(); $r->status == 429 ? $r : undef });
+        is_limited($limited, "$what is limited", 2);
+        my $start = time;
+        ok wait_until(10, sub { $open{$what}->()->status != 429 }), "$what: goes on";
+        cmp_ok time - $start, '<', 4, 'when the window has ended, although it was tried meanwhile';
+    }
     for my $what (sort keys %ask) {
         my $limited = wait_until(10, sub { my $r = $ask{$what}->('wrong'); $r->status == 429 ? $r : undef });
         is_limited($limited, "$what is limited", 2);

@@ -5,6 +5,7 @@ use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
 use Test::More;
 use Verstak::Contract;
+use Verstak::People;
 use Verstak::Server;
 
 my $server = Verstak::Server->new(config => { 'server.workers' => 2, 'limits.user_quota' => 1_000_000 });
@@ -111,6 +112,31 @@ subtest 'many connections, changing tokens' => sub {
         my @sequence = map { $_->{server_sequence} } $server->pull_all($token{$vault});
         is_deeply \@sequence, [ 1 .. @sequence ], "$vault: gapless";
     }
+};
+
+subtest 'sessions' => sub {
+    my $people  = Verstak::People->new($server);
+    my %session = map { $_->[0] => $people->session({ username => $_->[0], password => $_->[1] })->{token} } \@ann, \@bob;
+    my $ask     = sub ($who, $method, $path, %option) { $server->request($method => "/api/v1/user/$path", token => $session{$who}, %option) };
+    for my $who (qw(ann bob)) {
+        my @own = map { $device{$_}{device_id} } grep {/\A$who /} @vaults;
+        is_deeply [ sort map { $_->{id} } @{ is_json_answer($ask->($who, GET => 'devices'), "$who: devices") } ], [ sort @own ], "$who sees the own ones";
+        is is_json_answer($ask->($who, GET => 'me'), "$who: me")->{username}, $who, "$who is $who";
+    }
+    for my $vault (grep {/\Abob /} @vaults) {
+        is_error($ask->(ann => POST => "devices/$device{$vault}{device_id}/revoke", json => { password => $ann[1] }), 404, 'not_found', "ann does not revoke '$vault'");
+        is_error($ask->(ann => POST => "devices/$device{$vault}{device_id}/revoke", json => { password => $bob[1], user_id => $server->{user_id}{bob} }),
+            $ann[1] eq $bob[1] ? (404, 'not_found') : (403, 'forbidden'), "nor with bob's password");
+        is_status($server->request(GET => '/api/client/me', token => $token{$vault}), 200, 'it goes on');
+    }
+    $ask->(ann => POST => 'logout-all');
+    is_status($ask->(bob => GET => 'me'), 200, "bob's session goes on when ann ends hers");
+    is_error($ask->(ann => GET => 'me'), 401, 'unauthorized', "ann's have ended");
+    my @third = $server->create_user('carl');
+    my $carl  = $people->session({ username => 'carl', password => $third[1] })->{token};
+    is_status($server->request(POST => '/api/v1/user/delete', token => $carl, json => { password => $third[1], user_id => $server->{user_id}{bob}, username => 'bob' }), 200, 'carl deletes an account');
+    is_status($ask->(bob => GET => 'me'), 200, 'which is his own, whatever the request says');
+    is_status($server->request(GET => '/api/client/me', token => $token{$_}), 200, "$_ goes on") for @vaults;
 };
 
 subtest 'devices and users' => sub {
