@@ -28,6 +28,7 @@ struct db_session {
     bool prepare;
     uint64_t connect_timeout, statement_timeout;
     PGconn *pg;
+    unsigned connects;
     bool prepared[STMT_COUNT];
     bool in_transaction;
     bool lost_transaction; /* lost within a transaction that nobody has rolled back yet */
@@ -134,6 +135,7 @@ static bool session_connect_to(struct db_session *s, const struct db_endpoint *e
     }
     if (want == PGRES_POLLING_OK) {
         PQsetNoticeReceiver(s->pg, session_on_notice, NULL);
+        s->connects++;
         return true;
     }
     message_first_line(error, PQerrorMessage(s->pg));
@@ -324,6 +326,11 @@ bool db_session_exec(struct db_session *session, const char *sql, struct strbuf 
 const char *db_session_sqlstate(const struct db_session *session)
 {
     return session->result.sqlstate;
+}
+
+unsigned db_session_connects(const struct db_session *session)
+{
+    return session->connects;
 }
 
 int db_session_fd(const struct db_session *session)

@@ -34,6 +34,8 @@ const struct db_result *db_session_run(struct db_session *session, enum db_state
 bool db_session_exec(struct db_session *session, const char *sql, struct strbuf *error) WARN_UNUSED;
 /* SQLSTATE of the last call when PostgreSQL refused it, else "". */
 const char *db_session_sqlstate(const struct db_session *session);
+/* How many connections were made: after a change what was set for the former one (LISTEN) is gone. */
+unsigned db_session_connects(const struct db_session *session);
 /* The socket, for poll() while waiting for NOTIFY; -1 when not connected. */
 int db_session_fd(const struct db_session *session);
 /* Borrowed until the next call of the session; NULL when not connected. */

@@ -154,7 +154,7 @@ static void settings_apply_password(struct mail_settings *s, const char *sealed)
     if (!*sealed)
         settings_set(&s->password, "");
     else if (!s->sealing)
-        strbuf_error(&error, "there is no key to read it with");
+        strbuf_error(&error, "cannot be read without its key");
     else if (sealing_unseal(s->sealing, "smtp_password", sealed, &text, &error))
         settings_set(&s->password, text.data);
     free(s->password_fault);

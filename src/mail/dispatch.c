@@ -1,0 +1,274 @@
+/*
+ * dispatch: see the header. A turn: what ended → connect → notifications → settings → write down → claim → begin. The
+ * database is spoken to by this thread alone, which may block, since the SMTP dialogues have threads of their own.
+ */
+#include "mail/dispatch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/config.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "db/session.h"
+#include "mail/dispatch_private.h"
+
+#define DATABASE_DELAY_MS 1000
+#define DATABASE_DELAY_MOST_MS 30000
+#define LOCKED_MS 20
+#define REST_MS 5000 /* idle connections are closed after that */
+
+struct dispatch *dispatch_new(const struct config *config, struct strbuf *error)
+{
+    struct dispatch *d = mem_zalloc(sizeof(*d));
+    d->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (d->epoll < 0) {
+        strbuf_error(error, "cannot make an epoll descriptor: %s", strerror(errno));
+        free(d);
+        return NULL;
+    }
+    d->config = config;
+    d->epoll_sender = d->epoll_database = -1;
+    d->settings_due = true;
+    d->rest_at = UINT64_MAX;
+    pause_init(&d->pause, config->mail_retry_min);
+    outbox_init(&d->outbox, config);
+    return d;
+}
+
+void dispatch_free(struct dispatch **dispatch)
+{
+    struct dispatch *d = *dispatch;
+    *dispatch = NULL;
+    if (!d)
+        return;
+    sender_free(&d->sender);
+    for (struct outbox_mail *mail; (mail = d->claimed);) {
+        d->claimed = mail->next;
+        outbox_mail_free(&mail);
+    }
+    dispatch_notes_free(d);
+    dispatch_settings_release(d);
+    outbox_release(&d->outbox);
+    close(d->epoll);
+    free(d);
+}
+
+/* --- waiting --- */
+
+int dispatch_fd(const struct dispatch *dispatch)
+{
+    return dispatch->epoll;
+}
+
+/* The descriptor that is watched in this place becomes fd; a closed one has left by itself. */
+static void dispatch_watch(struct dispatch *d, int *watched, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (*watched >= 0)
+        epoll_ctl(d->epoll, EPOLL_CTL_DEL, *watched, NULL);
+    if (fd >= 0 && epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        log_error("cannot watch a descriptor: %s", strerror(errno));
+    *watched = fd;
+}
+
+/* A new connection or sender may have a former one's number. */
+static void dispatch_watch_all(struct dispatch *d)
+{
+    unsigned connects = db_session_connects(d->outbox.session);
+    /* what arrives while we wait for another try is taken then */
+    int database = d->database_away ? -1 : db_session_fd(d->outbox.session),
+        sender = d->sender ? sender_fd(d->sender) : -1;
+    if (database != d->epoll_database || connects != d->epoll_connects)
+        dispatch_watch(d, &d->epoll_database, database);
+    d->epoll_connects = connects;
+    if (sender != d->epoll_sender)
+        dispatch_watch(d, &d->epoll_sender, sender);
+}
+
+static uint64_t dispatch_earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool dispatch_busy(const struct dispatch *d)
+{
+    return (d->sender && sender_running(d->sender)) || d->claimed_count || d->note_count;
+}
+
+static uint64_t dispatch_wait(const struct dispatch *d, uint64_t now)
+{
+    uint64_t at = dispatch_earlier(d->poll_at, d->rest_at);
+    if (d->database_away)
+        at = d->database_at;
+    else if (!d->change && d->sender && sender_free_slots(d->sender))
+        at = dispatch_earlier(at, d->pause.on && d->pause.until > d->due_at ? d->pause.until : d->due_at);
+    if (!d->database_away)
+        at = dispatch_earlier(at, dispatch_record_at(d));
+    return at > now ? at - now : 0;
+}
+
+/* --- the database --- */
+
+static void dispatch_lose_database(struct dispatch *d, const char *reason)
+{
+    if (!d->database_away)
+        log_warning("the mailer cannot use the database, e-mails wait: %s", reason);
+    d->database_delay = d->database_away ? d->database_delay * 2 : DATABASE_DELAY_MS;
+    if (d->database_delay > DATABASE_DELAY_MOST_MS)
+        d->database_delay = DATABASE_DELAY_MOST_MS;
+    d->database_at = clock_mono_ms() + (uint64_t)d->database_delay;
+    d->database_away = true;
+}
+
+static bool dispatch_connect(struct dispatch *d, struct strbuf *error)
+{
+    bool fresh;
+    if (!outbox_connect(&d->outbox, &fresh, error))
+        return false;
+    if (fresh) {
+        d->settings_due = true;
+        d->due_at = 0;
+    }
+    return true;
+}
+
+/* --- claiming and beginning --- */
+
+/* How many mails to ask for; 0: enough are there, or it is not the time. */
+static unsigned dispatch_wanted(const struct dispatch *d, uint64_t now)
+{
+    unsigned running = sender_running(d->sender), connections = (unsigned)d->config->mail_connections;
+    if (now < d->due_at || pause_left(&d->pause, now))
+        return 0;
+    if (d->pause.on)
+        return running || d->claimed_count ? 0 : 1;
+    /* as many again as can be begun, so that no connection waits for the database */
+    return d->claimed_count > connections / 2 ? 0 : 2 * connections - running - d->claimed_count;
+}
+
+/* Nothing more is due: when will it be? */
+static bool dispatch_look_ahead(struct dispatch *d, struct strbuf *error)
+{
+    int64_t next_in, waiting;
+    if (!outbox_due(&d->outbox, &next_in, &waiting, error))
+        return false;
+    /* due, and not to be had: another mailer looks at it just now */
+    d->due_at = next_in < 0 ? UINT64_MAX : clock_mono_ms() + (next_in ? (uint64_t)next_in : LOCKED_MS);
+    if (!d->sender)
+        dispatch_say_waiting(d, waiting);
+    return true;
+}
+
+static bool dispatch_claim(struct dispatch *d, struct strbuf *error)
+{
+    unsigned wanted = d->sender ? dispatch_wanted(d, clock_mono_ms()) : 0;
+    int count;
+    if (!d->sender && d->due_at == 0)
+        return dispatch_look_ahead(d, error);
+    if (!wanted)
+        return true;
+    if (!outbox_claim(&d->outbox, (int)wanted, d->domain, &d->claimed, &count, error))
+        return false;
+    d->claimed_count += (unsigned)count;
+    return count == (int)wanted || dispatch_look_ahead(d, error);
+}
+
+static struct outbox_mail *dispatch_take(struct dispatch *d)
+{
+    struct outbox_mail *mail = d->claimed;
+    d->claimed = mail->next;
+    d->claimed_count--;
+    mail->next = NULL;
+    return mail;
+}
+
+/* A mail whose lease could end before it does is given back. */
+static void dispatch_begin(struct dispatch *d)
+{
+    while (d->sender && d->claimed && sender_free_slots(d->sender)) {
+        struct outbox_mail *mail = dispatch_take(d);
+        if (mail->lease_end < clock_mono_ms() + (uint64_t)d->outbox.start_ms)
+            dispatch_note(d, mail, OUTBOX_RELEASE, "", true);
+        else
+            sender_start(d->sender, mail);
+    }
+}
+
+/* --- turns --- */
+
+static void dispatch_poll(struct dispatch *d, uint64_t now)
+{
+    bool mail = false;
+    outbox_notices(&d->outbox, &mail, &d->settings_due);
+    if (now >= d->poll_at) {
+        d->poll_at = now + (uint64_t)d->config->mail_poll;
+        d->settings_due = mail = true;
+    }
+    if (mail)
+        d->due_at = 0;
+}
+
+/* Connections that have had nothing to do for a while are of no use to the server. */
+static void dispatch_rest(struct dispatch *d, uint64_t now)
+{
+    if (d->sender && dispatch_busy(d)) {
+        d->rest_at = now + REST_MS;
+    } else if (now >= d->rest_at) {
+        if (d->sender)
+            sender_rest(d->sender);
+        d->rest_at = UINT64_MAX;
+    }
+}
+
+static bool dispatch_work(struct dispatch *d, struct strbuf *error)
+{
+    if (!dispatch_connect(d, error))
+        return false;
+    dispatch_poll(d, clock_mono_ms());
+    if (!dispatch_settings(d, error) || !dispatch_record(d, error))
+        return false;
+    if (!d->change && !d->leaving) {
+        dispatch_begin(d);
+        if (!dispatch_claim(d, error))
+            return false;
+        dispatch_begin(d);
+    }
+    return true;
+}
+
+uint64_t dispatch_turn(struct dispatch *dispatch)
+{
+    struct dispatch *d = dispatch;
+    struct strbuf error = STRBUF_INIT;
+    if (d->sender)
+        sender_reap(d->sender);
+    if (!d->database_away || clock_mono_ms() >= d->database_at) {
+        if (!dispatch_work(d, &error)) {
+            dispatch_lose_database(d, error.data);
+        } else if (d->database_away) {
+            log_info("the mailer can use the database again");
+            d->database_away = false;
+        }
+    }
+    strbuf_release(&error);
+    dispatch_rest(d, clock_mono_ms());
+    dispatch_watch_all(d);
+    return dispatch_wait(d, clock_mono_ms());
+}
+
+bool dispatch_leave(struct dispatch *dispatch, bool now_or_never)
+{
+    struct dispatch *d = dispatch;
+    d->leaving = true;
+    if (now_or_never && d->sender)
+        sender_cancel(d->sender);
+    dispatch_give_back(d);
+    uint64_t wait = dispatch_turn(d);
+    (void)wait; /* the caller looks often */
+    return !dispatch_busy(d) || (now_or_never && d->database_away);
+}
