@@ -52,7 +52,7 @@ sub config ($self) {
         'smtp.host'     => $self->{host},
         'smtp.port'     => $self->{port},
         'smtp.security' => $self->{security},
-        'smtp.from'     => 'Verstak <verstak@example.org>',
+        'smtp.from'     => 'verstak@example.org',
         $self->{user}                 ? ('smtp.user' => $self->{user}, 'smtp.password' => $self->{password}) : (),
         $self->{security} eq 'none' ? () : ('smtp.ca_file' => $self->ca_file),
     );
