@@ -61,6 +61,7 @@ my %contract = (
     'POST /admin/api/settings'        => 'admin none',
     'GET /admin/api/smtp'             => 'admin none',
     'POST /admin/api/smtp'            => 'admin none',
+    'POST /admin/api/smtp/test'       => 'admin none',
     'GET /admin/api/outbox'           => 'admin none',
     'POST /admin/api/outbox/{}/retry' => 'admin none',
 );
@@ -83,6 +84,7 @@ my %body = (
     '/api/v1/user/delete'       => { json => { password       => 'x' } },
     '/api/v1/user/devices/' . '1' x 64 . '/revoke' => { json => { password => 'x' } },
     '/admin/api/users/' . '1' x 64 . '/edit' => { json => { username => 'x', email => 'x@example.org' } },
+    '/admin/api/smtp/test' => { json => { test_to => 'x@example.org' } },
 );
 my %admin  = $server->admin_login;
 my $people = Verstak::People->new($server);

@@ -215,10 +215,16 @@ subtest 'keys' => sub {
         for 'dev_' . '0' x 24, 'x', '1', '%27', 'dev_%00', '%ff', 'x' x 3000;
 };
 
-# Puts a mail into the outbox as a registration does and returns its id.
+# Puts a mail into the outbox, with the token that it carries, and returns its id.
 sub mail ($user_id, $to, $secret) {
-    $dbh->do(q{SELECT mail_put('confirm', ?, ?, 'en', ?, '', now() + interval '48 hours')}, undef, $user_id, $to, $secret);
-    return $dbh->selectrow_array('SELECT max(id) FROM email_outbox');
+    return $dbh->selectrow_array(
+        q{WITH token AS (
+              INSERT INTO email_tokens (token_hash, purpose, user_id, email, expires_at)
+              VALUES (sha256(convert_to($2, 'UTF8')), 'confirm', $1, $2, now() + interval '48 hours') RETURNING *)
+          INSERT INTO email_outbox (template, user_id, recipient, locale, token_hash, secret, detail, expires_at)
+          SELECT purpose, user_id, email, 'en', token_hash, $3, '', expires_at FROM token RETURNING id},
+        undef, $user_id, $to, $secret
+    );
 }
 
 my %STATE = (
