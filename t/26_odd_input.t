@@ -7,6 +7,7 @@ use JSON::PP ();
 use Test::More;
 use Verstak::Contract;
 use Verstak::HTTP      qw(chunked encode_json);
+use Verstak::People;
 use Verstak::Processes qw(alive);
 use Verstak::Server;
 
@@ -22,11 +23,21 @@ my %path = (
     push   => '/api/v1/sync/push',
     pull   => '/api/v1/sync/pull',
     revoke => '/api/client/revoke-device',
+    register => '/api/v1/auth/register',
+    confirm  => '/api/v1/auth/confirm',
+    login    => '/api/v1/auth/login',
+    forgot   => '/api/v1/auth/forgot',
+    reset    => '/api/v1/auth/reset',
+    password => '/api/v1/user/password',
+    email    => '/api/v1/user/email',
 );
+my $session = Verstak::People->new($server)->session({ username => $name, password => $password })->{token};
+
+sub token_of ($what) { return $path{$what} =~ m{/user/} ? $session : $token }
 
 # One request with a body of raw bytes to the path that $what names.
 sub post ($what, $body, %option) {
-    return $server->request(POST => $path{$what}, token => $token, body => $body, %option);
+    return $server->request(POST => $path{$what}, token => token_of($what), body => $body, %option);
 }
 
 # The answer is a 400 with one of the codes.
@@ -58,6 +69,13 @@ my %good = (
     push   => '{"ops":[]}',
     pull   => '{"since_sequence":0}',
     revoke => encode_json({ device_id => 'dev_x', password => $password }),
+    register => encode_json({ username => 'odd', email => 'odd@example.org', password => 'long enough' }),
+    confirm  => encode_json({ token => 'ab' x 32 }),
+    login    => encode_json({ username => $name, password => $password }),
+    forgot   => encode_json({ email => 'odd@example.org' }),
+    reset    => encode_json({ token    => 'ab' x 32,  new_password => 'long enough' }),
+    password => encode_json({ password => 'not this', new_password => 'long enough' }),
+    email    => encode_json({ password => 'not this', email => 'odd@example.org' }),
 );
 
 subtest 'bodies that are no JSON' => sub {
@@ -117,6 +135,15 @@ subtest 'U+0000 and lone surrogates' => sub {
             ok $response->status == 400 || $response->status == 401 && $field =~ /login|password/,
                 "pair, $field $lone: refused"
                 or diag $response->describe;
+        }
+        for my $field ([ register => qw(username email password) ], [ login => qw(username password) ], [ forgot => 'email' ],
+            [ confirm => 'token' ], [ reset => qw(token new_password) ], [ password => qw(password new_password) ], [ email => qw(password email) ])
+        {
+            my ($what, @name) = @$field;
+            for my $name (@name) {
+                my $body = encode_json({ %{ JSON::PP::decode_json($good{$what}) }, $name => 'HERE and more' }) =~ s/HERE/$lone/r;
+                is_refused(post($what, $body), 'invalid_json invalid_request', "$what, $name $lone");
+            }
         }
         for my $field (qw(op_id entity_type entity_id op_type payload_json created_at)) {
             my $body = encode_json({ ops => [ Verstak::Server::op($field => 'HERE') ] }) =~ s/HERE/$lone/r;
@@ -206,13 +233,13 @@ subtest 'names' => sub {
 };
 
 subtest 'bodies that are too large' => sub {
-    for my $what (qw(pair test pull revoke)) {
+    for my $what (grep { $_ ne 'push' } sort keys %path) {
         my $body = $good{$what} =~ s/\}\z/',"x":"' . 'x' x (65 * 1024) . '"}'/er;
         is_error(post($what, $body), 413, 'request_too_large', "$what: 65 KiB");
         is_error(post($what, undef, chunks => [ unpack '(a1000)*', $body ]),
             413, 'request_too_large', "$what: 65 KiB chunked");
         my $connection = $server->connect;
-        $connection->send(Verstak::HTTP::head(POST => $path{$what}, token => $token, length => '9' x 15));
+        $connection->send(Verstak::HTTP::head(POST => $path{$what}, token => token_of($what), length => '9' x 15));
         is_error($connection->response, 413, 'request_too_large', "$what: a Content-Length of 999999999999999");
     }
     is_error($server->request($_->[0] => $_->[1], token => $token, body => 'x' x (70 * 1024)),
@@ -240,6 +267,7 @@ subtest 'broken pieces of good requests' => sub {
         [ pull   => '{"since_sequence":0,"page_limit":5}' ],
         [ pair   => $good{pair} ],
         [ revoke => $good{revoke} ],
+        map { [ $_ => $good{$_} ] } qw(register confirm login forgot reset password email),
     );
     my @piece = (
         '"',    '{', '}',     '[',  ']',    ',',        ':', '\\', '\\u', '\\ud800',
@@ -247,7 +275,7 @@ subtest 'broken pieces of good requests' => sub {
     );
     my $connection = $server->connect;
     my %seen;
-    for my $round (1 .. 600) {
+    for my $round (1 .. 1000) {
         my ($what, $body) = @{ $seed[ rand @seed ] };
         for (0 .. rand 3) {
             my $at = int rand length $body;
@@ -255,7 +283,7 @@ subtest 'broken pieces of good requests' => sub {
             elsif (rand() < 0.5) { substr $body, $at, int rand 20, '' }
             else                 { substr $body, $at, 0, substr $body, int rand length $body, int rand 30 }
         }
-        my $response = $connection->request(POST => $path{$what}, token => $token, body => $body);
+        my $response = $connection->request(POST => $path{$what}, token => token_of($what), body => $body);
         if (!$response || $response->status >= 500 || ref $response->json ne 'HASH') {
             fail "round $round: " . show($body);
             diag $response ? $response->describe : 'no answer';
