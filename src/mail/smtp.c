@@ -165,7 +165,8 @@ struct smtp_channel *smtp_channel_new(const struct mail_settings *settings, int6
         abort(); /* no memory */
     curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    curl_easy_setopt(c->curl, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver beyond the time limit */
+    curl_easy_setopt(c->curl, CURLOPT_PROXY, "");      /* whatever the environment says */
     curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(c->curl, CURLOPT_MAXCONNECTS, 1L);
     curl_easy_setopt(c->curl, CURLOPT_MAIL_FROM, settings->from);
