@@ -451,6 +451,12 @@ subtest 'a few due mails among many finished ones' => sub {
     ($scans, $rows) = $looked->('email_outbox');
     is($scans, 0, 'and with new ones');
     cmp_ok($rows, '<', 200, "$rows rows are looked at");
+    $dbh->do(q{SELECT mail_put('device_paired', $1, 'x@y', 'en', NULL, NULL, n::text, now() + interval '1 hour') FROM generate_series(1, 3000) n}, undef, $id);
+    @call = ([$claim, 'a', $hour, 10, 'x']);
+    ($scans, $rows, $claimed) = $looked->('email_outbox');
+    is(scalar @$claimed, 10, 'a few of many that wait');
+    is($scans, 0, 'by indexes');
+    cmp_ok($rows, '<', 200, "$rows rows are looked at");
 };
 
 done_testing;

@@ -110,8 +110,11 @@ subtest 'register and confirm' => sub {
     block('Bert', 0);
     $dbh->do(q{UPDATE email_tokens SET expires_at = now() WHERE purpose = 'confirm'});
     is_deeply(confirm('bert'), [0, undef], 'an expired one');
-    is(account('Bert')->{confirmed_at}, undef, 'nothing is confirmed by all that');
     $dbh->do(q{UPDATE email_tokens SET expires_at = now() + interval '1 minute' WHERE purpose = 'confirm'});
+    $dbh->do(q{UPDATE users SET email = 'elsewhere@example.org' WHERE name = 'Bert'});
+    is_deeply(confirm('bert'), [0, undef], 'one for another address than the account has, however that came');
+    $dbh->do(q{UPDATE users SET email = 'Bert@Example.org' WHERE name = 'Bert'});
+    is(account('Bert')->{confirmed_at}, undef, 'nothing is confirmed by all that');
     is_deeply(confirm('bert'), [1, 'Bert'], 'confirmed');
     is_deeply(audit(), ['user:Bert user.confirm user:Bert'], 'audit');
     is_deeply(confirm('bert'), [0, undef], 'once');

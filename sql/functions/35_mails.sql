@@ -48,7 +48,8 @@ CREATE OR REPLACE FUNCTION token_void_reset(a_email_key text) RETURNS void LANGU
 $$;
 
 -- Whose password a mail may reset, if the address has an account that is not blocked and is older than the wish: one that
--- came to the address later did not ask. The same for the mail and for its token.
-CREATE OR REPLACE FUNCTION account_to_reset(a_email_key text, a_asked_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT u.id FROM users u WHERE u.email_key = a_email_key AND u.blocked_at IS NULL AND u.created_at <= a_asked_at;
-$$;
+-- came to the address later did not ask. The same for the mail and for its token. In plpgsql, which keeps the plan.
+CREATE OR REPLACE FUNCTION account_to_reset(a_email_key text, a_asked_at timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT u.id FROM users u WHERE u.email_key = a_email_key AND u.blocked_at IS NULL AND u.created_at <= a_asked_at);
+END $$;

@@ -8,9 +8,10 @@ CREATE OR REPLACE FUNCTION mail_expired(a_last_answer text) RETURNS text LANGUAG
 $$;
 
 -- Whether the token that a mail carries is gone: used, or made void.
-CREATE OR REPLACE FUNCTION mail_is_void(a_token bytea) RETURNS bool LANGUAGE sql STABLE AS $$
-    SELECT a_token IS NOT NULL AND NOT EXISTS (SELECT FROM email_tokens t WHERE t.token_hash = a_token);
-$$;
+CREATE OR REPLACE FUNCTION mail_is_void(a_token bytea) RETURNS bool LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN a_token IS NOT NULL AND NOT EXISTS (SELECT FROM email_tokens t WHERE t.token_hash = a_token);
+END $$;
 
 -- Takes up to a_limit due mails for a_lease: those that wait, and those whose mailer did not come back in its lease. On the way
 -- mails are dropped whose token is void, and resets for nobody; what is too late fails. After a thousand rows it is enough for
@@ -48,7 +49,7 @@ BEGIN
             tries = o.tries + 1, message_domain = coalesce(o.message_domain, a_domain), locale = u.locale,
             recipient = CASE WHEN o.user_id IS NULL THEN u.email ELSE o.recipient END
         FROM users u
-        WHERE o.id = ANY (t_due) AND o.finished_at IS NULL
+        WHERE o.id = ANY (t_due) AND o.expires_at > t_now
           AND u.id = coalesce(o.user_id, account_to_reset(o.recipient_key, o.created_at))
         RETURNING o.id, o.message_key || '@' || o.message_domain, o.template, o.locale, o.recipient, u.name, o.secret,
                   o.detail, o.created_at, o.tries;
