@@ -5,6 +5,7 @@
 #include "mail/dispatch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -40,17 +41,26 @@ struct dispatch *dispatch_new(const struct config *config, struct strbuf *error)
     return d;
 }
 
+/* What is under way is broken off; it does so within a second. */
+static void dispatch_end_sender(struct dispatch *d)
+{
+    sender_cancel(d->sender);
+    while (sender_running(d->sender)) {
+        struct pollfd fd = {.fd = sender_fd(d->sender), .events = POLLIN};
+        poll(&fd, 1, -1);
+        sender_reap(d->sender);
+    }
+    sender_free(&d->sender);
+}
+
 void dispatch_free(struct dispatch **dispatch)
 {
     struct dispatch *d = *dispatch;
     *dispatch = NULL;
     if (!d)
         return;
-    sender_free(&d->sender);
-    for (struct outbox_mail *mail; (mail = d->claimed);) {
-        d->claimed = mail->next;
-        outbox_mail_free(&mail);
-    }
+    if (d->sender)
+        dispatch_end_sender(d);
     dispatch_notes_free(d);
     dispatch_settings_release(d);
     outbox_release(&d->outbox);
@@ -97,7 +107,16 @@ static uint64_t dispatch_earlier(uint64_t a, uint64_t b)
 
 static bool dispatch_busy(const struct dispatch *d)
 {
-    return (d->sender && sender_running(d->sender)) || d->claimed_count || d->note_count;
+    return (d->sender && sender_running(d->sender)) || d->note_count;
+}
+
+/* Has the sender so little to do that it is worth asking the database? */
+static bool dispatch_room(const struct dispatch *d)
+{
+    unsigned running = sender_running(d->sender);
+    if (d->change || d->leaving)
+        return false;
+    return sender_halted(d->sender) || d->pause.on ? !running : running <= d->depth / 2;
 }
 
 static uint64_t dispatch_wait(const struct dispatch *d, uint64_t now)
@@ -105,7 +124,7 @@ static uint64_t dispatch_wait(const struct dispatch *d, uint64_t now)
     uint64_t at = dispatch_earlier(d->poll_at, d->rest_at);
     if (d->database_away)
         at = d->database_at;
-    else if (!d->change && d->sender && sender_free_slots(d->sender))
+    else if (d->sender && dispatch_room(d))
         at = dispatch_earlier(at, d->pause.on && d->pause.until > d->due_at ? d->pause.until : d->due_at);
     if (!d->database_away)
         at = dispatch_earlier(at, dispatch_record_at(d));
@@ -139,16 +158,12 @@ static bool dispatch_connect(struct dispatch *d, struct strbuf *error)
 
 /* --- claiming and beginning --- */
 
-/* How many mails to ask for; 0: enough are there, or it is not the time. */
+/* How many mails to ask for; 0: it is not the time. While the server takes nothing it is tried with one. */
 static unsigned dispatch_wanted(const struct dispatch *d, uint64_t now)
 {
-    unsigned running = sender_running(d->sender), connections = (unsigned)d->config->mail_connections;
-    if (now < d->due_at || pause_left(&d->pause, now))
+    if (!dispatch_room(d) || now < d->due_at || pause_left(&d->pause, now))
         return 0;
-    if (d->pause.on)
-        return running || d->claimed_count ? 0 : 1;
-    /* as many again as can be begun, so that no connection waits for the database */
-    return d->claimed_count > connections / 2 ? 0 : 2 * connections - running - d->claimed_count;
+    return d->pause.on ? 1 : d->depth - sender_running(d->sender);
 }
 
 /* Nothing more is due: when will it be? */
@@ -164,39 +179,36 @@ static bool dispatch_look_ahead(struct dispatch *d, struct strbuf *error)
     return true;
 }
 
+/* Connections that had nothing to do although mails were due: the next claim is larger. */
+static void dispatch_adapt(struct dispatch *d, bool all)
+{
+    unsigned connections = (unsigned)d->config->mail_connections;
+    if (!all)
+        d->depth = DISPATCH_DEPTH_LEAST * connections;
+    else if (sender_running(d->sender) < connections && d->depth < DISPATCH_DEPTH_MOST * connections)
+        d->depth *= 2;
+}
+
 static bool dispatch_claim(struct dispatch *d, struct strbuf *error)
 {
-    unsigned wanted = d->sender ? dispatch_wanted(d, clock_mono_ms()) : 0;
+    struct outbox_mail *claimed = NULL;
+    unsigned wanted = dispatch_wanted(d, clock_mono_ms());
     int count;
-    if (!d->sender && d->due_at == 0)
-        return dispatch_look_ahead(d, error);
     if (!wanted)
         return true;
-    if (!outbox_claim(&d->outbox, (int)wanted, d->domain, &d->claimed, &count, error))
+    if (!outbox_claim(&d->outbox, (int)wanted, d->domain, &claimed, &count, error))
         return false;
-    d->claimed_count += (unsigned)count;
-    return count == (int)wanted || dispatch_look_ahead(d, error);
-}
-
-static struct outbox_mail *dispatch_take(struct dispatch *d)
-{
-    struct outbox_mail *mail = d->claimed;
-    d->claimed = mail->next;
-    d->claimed_count--;
-    mail->next = NULL;
-    return mail;
-}
-
-/* A mail whose lease could end before it does is given back. */
-static void dispatch_begin(struct dispatch *d)
-{
-    while (d->sender && d->claimed && sender_free_slots(d->sender)) {
-        struct outbox_mail *mail = dispatch_take(d);
-        if (mail->lease_end < clock_mono_ms() + (uint64_t)d->outbox.start_ms)
-            dispatch_note(d, mail, OUTBOX_RELEASE, "", true);
-        else
-            sender_start(d->sender, mail);
+    sender_reap(d->sender);
+    if (!d->pause.on)
+        dispatch_adapt(d, count == (int)wanted);
+    if (!sender_running(d->sender))
+        sender_go(d->sender);
+    for (struct outbox_mail *mail; (mail = claimed);) {
+        claimed = mail->next;
+        mail->next = NULL;
+        sender_start(d->sender, mail);
     }
+    return count == (int)wanted || dispatch_look_ahead(d, error);
 }
 
 /* --- turns --- */
@@ -232,13 +244,9 @@ static bool dispatch_work(struct dispatch *d, struct strbuf *error)
     dispatch_poll(d, clock_mono_ms());
     if (!dispatch_settings(d, error) || !dispatch_record(d, error))
         return false;
-    if (!d->change && !d->leaving) {
-        dispatch_begin(d);
-        if (!dispatch_claim(d, error))
-            return false;
-        dispatch_begin(d);
-    }
-    return true;
+    if (d->sender)
+        return dispatch_claim(d, error);
+    return d->due_at > 0 || dispatch_look_ahead(d, error);
 }
 
 uint64_t dispatch_turn(struct dispatch *dispatch)
@@ -265,9 +273,10 @@ bool dispatch_leave(struct dispatch *dispatch, bool now_or_never)
 {
     struct dispatch *d = dispatch;
     d->leaving = true;
-    if (now_or_never && d->sender)
+    if (d->sender && now_or_never)
         sender_cancel(d->sender);
-    dispatch_give_back(d);
+    else if (d->sender)
+        sender_halt(d->sender);
     uint64_t wait = dispatch_turn(d);
     (void)wait; /* the caller looks often */
     return !dispatch_busy(d) || (now_or_never && d->database_away);

@@ -23,16 +23,6 @@ void dispatch_note(struct dispatch *d, struct outbox_mail *mail, enum outbox_out
         (struct outbox_note){.mail = mail, .outcome = outcome, .answer = mem_strdup(answer), .quiet = quiet};
 }
 
-void dispatch_give_back(struct dispatch *d)
-{
-    for (struct outbox_mail *mail; (mail = d->claimed);) {
-        d->claimed = mail->next;
-        mail->next = NULL;
-        dispatch_note(d, mail, OUTBOX_RELEASE, "", true);
-    }
-    d->claimed_count = 0;
-}
-
 /* --- conclusions on the server --- */
 
 static void dispatch_trouble(struct dispatch *d, const char *answer)
@@ -40,7 +30,7 @@ static void dispatch_trouble(struct dispatch *d, const char *answer)
     if (pause_trouble(&d->pause, clock_mono_ms()))
         log_warning("the SMTP server %s:%" PRId64 " takes no e-mails, they wait: %s", d->settings.host,
                     d->settings.port, answer);
-    dispatch_give_back(d);
+    sender_halt(d->sender);
 }
 
 static void dispatch_answered(struct dispatch *d)
@@ -106,7 +96,7 @@ uint64_t dispatch_record_at(const struct dispatch *d)
     bool running = d->sender && sender_running(d->sender);
     if (!d->note_count)
         return UINT64_MAX;
-    return running && d->note_count < (size_t)d->config->mail_connections ? d->noted_at + NOTES_WAIT_MS : d->noted_at;
+    return running && d->note_count < d->depth / 2 ? d->noted_at + NOTES_WAIT_MS : d->noted_at;
 }
 
 bool dispatch_record(struct dispatch *d, struct strbuf *error)

@@ -27,8 +27,7 @@ struct dispatch {
     bool url_said;     /* that nobody said the public URL */
 
     struct pause pause;
-    struct outbox_mail *claimed; /* not begun */
-    unsigned claimed_count;
+    unsigned depth;            /* mails that the sender gets at once */
     struct outbox_note *notes; /* not written down */
     size_t note_count, note_room;
     uint64_t noted_at; /* when the first of them was made */
@@ -43,6 +42,13 @@ struct dispatch {
     uint64_t database_at; /* when to try again */
     int64_t database_delay;
 };
+
+/*
+ * Mails for each connection that are claimed together: few at first, so that others share the work and a crash delays
+ * little; more when the connections wait for the database.
+ */
+#define DISPATCH_DEPTH_LEAST 2
+#define DISPATCH_DEPTH_MOST 16
 
 /* --- dispatch_settings.c --- */
 
@@ -59,8 +65,6 @@ void dispatch_note(struct dispatch *d, struct outbox_mail *mail, enum outbox_out
                    bool quiet);
 /* sender_done: notes it, and draws conclusions on the server. */
 void dispatch_on_done(void *arg, struct outbox_mail *mail, enum smtp_outcome outcome, const char *answer);
-/* Gives back what was claimed and not begun. */
-void dispatch_give_back(struct dispatch *d);
 /* When the notes are to be written down; UINT64_MAX: there are none. */
 uint64_t dispatch_record_at(const struct dispatch *d);
 /* Writes the notes down, if it is time. */

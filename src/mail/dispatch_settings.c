@@ -35,6 +35,18 @@ static void dispatch_say_settings(struct dispatch *d)
     }
 }
 
+static void dispatch_make_sender(struct dispatch *d)
+{
+    struct sender_limits limits = {
+        .connections = (unsigned)d->config->mail_connections,
+        .most = DISPATCH_DEPTH_MOST * (unsigned)d->config->mail_connections,
+        .timeout_ms = d->config->mail_timeout,
+        .start_ms = d->outbox.start_ms,
+    };
+    d->depth = DISPATCH_DEPTH_LEAST * limits.connections;
+    d->sender = sender_new(&d->settings, d->url, &limits, dispatch_on_done, d);
+}
+
 /* Nothing is under way. */
 static void dispatch_change(struct dispatch *d)
 {
@@ -53,8 +65,7 @@ static void dispatch_change(struct dispatch *d)
     pause_end(&d->pause);
     d->due_at = 0;
     if (d->settings.configured)
-        d->sender = sender_new(&d->settings, d->url, (unsigned)d->config->mail_connections, d->config->mail_timeout,
-                               dispatch_on_done, d);
+        dispatch_make_sender(d);
 }
 
 static bool dispatch_same_texts(const struct mail_settings *a, const struct mail_settings *b)
@@ -111,7 +122,8 @@ bool dispatch_settings(struct dispatch *d, struct strbuf *error)
     if (d->settings_due && !dispatch_read_settings(d, error))
         return false;
     if (d->change) {
-        dispatch_give_back(d);
+        if (d->sender)
+            sender_halt(d->sender);
         if (!d->sender || !sender_running(d->sender))
             dispatch_change(d);
     }

@@ -18,20 +18,33 @@ struct sender;
 /* Called for each mail that ended; takes the mail. The answer is borrowed. */
 typedef void sender_done(void *arg, struct outbox_mail *mail, enum smtp_outcome outcome, const char *answer);
 
+struct sender_limits {
+    unsigned connections;
+    unsigned most;      /* mails that it takes at once; those that no thread has wait */
+    int64_t timeout_ms; /* of a mail that is under way */
+    int64_t start_ms;   /* a mail whose lease has less left is not begun */
+};
+
 /* settings and url are borrowed and must not change as long as the sender is there. */
-struct sender *sender_new(const struct mail_settings *settings, const char *url, unsigned connections,
-                          int64_t timeout_ms, sender_done *done, void *arg);
+struct sender *sender_new(const struct mail_settings *settings, const char *url, const struct sender_limits *limits,
+                          sender_done *done, void *arg);
 /* Waits for what runs, without calling done(); sender_cancel() before it makes that short. */
 void sender_free(struct sender **sender);
-/* Threads that have nothing to do. */
-unsigned sender_free_slots(const struct sender *sender);
-unsigned sender_running(const struct sender *sender);
-/* Takes the mail; there must be a free slot. */
+/* Takes the mail; there must be room. */
 void sender_start(struct sender *sender, struct outbox_mail *mail);
+/* Mails that it has. */
+unsigned sender_running(const struct sender *sender);
 /* Readable when mails have ended: sender_reap() calls done() for each. */
 int sender_fd(const struct sender *sender);
 void sender_reap(struct sender *sender);
-/* Breaks off what runs, within a second. */
+/*
+ * No further mail is begun: those that wait end as SMTP_CANCELED. The sender does this by itself when the server takes
+ * nothing, so that not all of them are tried in vain. sender_go() ends it.
+ */
+void sender_halt(struct sender *sender);
+bool sender_halted(const struct sender *sender);
+void sender_go(struct sender *sender);
+/* Halts, and breaks off what is under way, within a second. */
 void sender_cancel(struct sender *sender);
 /* Says goodbye to the server on connections that have nothing to do. */
 void sender_rest(struct sender *sender);
