@@ -562,9 +562,11 @@ subtest 'rows of forgot' => sub {
     };
     is_deeply $made->($person->{email}), [ 1, 1, 1, 0 ], 'a known address: a token, an e-mail, an audit row';
     is_deeply $made->('unknown@example.org'), [ 1, 1, 1, 0 ], 'an unknown one: the same';
-    my @row = map { $people->mail(reset => $_) } $person->{email}, 'unknown@example.org';
-    is_deeply [ map { [ $_->{template}, $_->{locale}, defined $_->{secret} ] } @row[ 0, 0 ] ], [ map { [ $_->{template}, $_->{locale}, defined $_->{secret} ] } @row[ 1, 1 ] ],
-        'the rows look alike';
+    my ($known, $unknown) = map {
+        my $mail = $people->mail(reset => $_);
+        [ @$mail{qw(template locale state tries detail user_id)}, length $mail->{secret} ];
+    } $person->{email}, 'unknown@example.org';
+    is_deeply $unknown, $known, 'the e-mails look alike';
 };
 
 subtest 'the audit log' => sub {
