@@ -49,6 +49,7 @@ sub apply ($self, @files) {
 
 sub connect ($self, %attribute) {    ## no critic
     my $dbh = $self->{pg}->dbh(user => 'verstak', attr => { pg_placeholder_dollaronly => 1, %attribute });
+    $dbh->do('SET plan_cache_mode = force_generic_plan');    # as src/db/conninfo.c does
     return $dbh;
 }
 
