@@ -1,4 +1,4 @@
-# Requests on new and on kept-alive connections without a pause until stopped: for tests that nothing is refused or reset.
+# Requests on new and on kept-alive connections until stopped, without a pause unless rest (seconds) is given: for tests that nothing is refused or reset.
 #
 #   my $hammer = Verstak::Hammer->new($server->port, processes => 4);
 #   my ($count, @failed) = $hammer->stop;
@@ -9,7 +9,7 @@ use Verstak::HTTP;
 use Verstak::Wait;
 
 sub new ($class, $port, %option) {
-    my $self = bless { port => $port, path => $option{path} // '/livez', hammers => [] }, $class;
+    my $self = bless { port => $port, path => $option{path} // '/livez', rest => $option{rest} // 0, hammers => [] }, $class;
     $self->start($_) for 1 .. $option{processes} // 3;
     return $self;
 }
@@ -42,6 +42,7 @@ sub hammer ($self, $number, $say, $stopped) {
             syswrite $say, "failed: $@";
         }
         $count++;
+        Verstak::Wait::pause($self->{rest}) if $self->{rest};
     }
     syswrite $say, "count $count\n";
     return;

@@ -1,16 +1,20 @@
 # A message that Verstak::Smtp accepted: its envelope and how it came, and the parts as Email::MIME reads them.
 package Verstak::Smtp::Message;
 use v5.36;
+use Cwd            ();
 use Email::MIME;
-use JSON::PP ();
+use File::Basename qw(dirname);
+use JSON::PP       ();
 
-my $json = JSON::PP->new->utf8;
+my $json    = JSON::PP->new->utf8;
+my $checker = dirname(Cwd::abs_path(__FILE__)) . '/../../mail_defects.py';
 
 sub read ($class, $file) {    ## no critic
     open my $fh, '<:raw', $file or die "cannot read $file: $!\n";
     my $self = $json->decode(scalar readline $fh);
     local $/ = undef;
-    $self->{raw} = readline $fh;
+    $self->{raw}  = readline $fh;
+    $self->{file} = $file;
     return bless $self, $class;
 }
 
@@ -22,7 +26,18 @@ sub connection ($self) { return $self->{connection} }    # number of the connect
 sub tls        ($self) { return $self->{tls} }           # true when it came encrypted
 sub user       ($self) { return $self->{user} }          # who logged in; undef when nobody did
 sub helo       ($self) { return $self->{helo} }
-sub defects    ($self) { return @{ $self->{defects} } }  # what Python's parser has to say against it
+
+# What Python's parser has to say against it.
+sub defects ($self) {
+    return @{
+        $self->{defects} //= do {
+            open my $pipe, '-|', qw(/usr/bin/python3 -B), $checker, $self->{file} or die "cannot run $checker: $!\n";
+            my $answer = readline $pipe;
+            close $pipe or die "$checker failed\n";
+            $json->decode($answer);
+        }
+    };
+}
 
 sub is_to ($self, $to) {
     return scalar grep { ref $to ? $_ =~ $to : $_ eq $to } $self->to;
