@@ -25,6 +25,7 @@
 #define SEALING_ID 8 /* hex digits */
 #define SEALING_PREFIX (sizeof(SEALING_VERSION) - 1 + SEALING_ID + 1)
 #define SEALING_BYTES_MAX (SEALING_NONCE + SEALING_TEXT_MAX + SEALING_TAG)
+#define SEALING_BASE64_MAX (SEALING_BYTES_MAX / 3 * 4 + 8)
 
 struct sealing {
     char *file; /* for messages */
@@ -174,7 +175,7 @@ bool sealing_seal(const struct sealing *sealing, const char *name, const char *t
                   struct strbuf *error)
 {
     unsigned char bytes[SEALING_BYTES_MAX];
-    char base64[SEALING_BYTES_MAX / 3 * 4 + 8];
+    char base64[SEALING_BASE64_MAX];
     size_t len = strlen(text);
     int n;
     if (len > SEALING_TEXT_MAX)
@@ -193,18 +194,20 @@ bool sealing_seal(const struct sealing *sealing, const char *name, const char *t
 
 /* --- unsealing --- */
 
-/* Base64 to bytes; false when it is none or too long. */
+/* Base64 to bytes; false when it is none, too long, or not as EVP_EncodeBlock() writes it. */
 static bool sealing_decode(const char *base64, unsigned char *bytes_r, size_t *len_r)
 {
+    char again[SEALING_BASE64_MAX];
     size_t len = strlen(base64);
     size_t padding = len - strcspn(base64, "=");
-    if (!len || len % 4 || padding > 2 || len / 4 * 3 > SEALING_BYTES_MAX + 2)
+    if (!len || len % 4 || padding > 2 || len >= sizeof(again))
         return false;
     int n = EVP_DecodeBlock(bytes_r, (const unsigned char *)base64, (int)len);
     if (n < 0 || (size_t)n < padding + SEALING_NONCE + SEALING_TAG)
         return false;
     *len_r = (size_t)n - padding;
-    return true;
+    EVP_EncodeBlock((unsigned char *)again, bytes_r, (int)*len_r);
+    return *len_r <= SEALING_BYTES_MAX && strcmp(again, base64) == 0;
 }
 
 static bool sealing_foreign(const struct sealing *s, const char *sealed, struct strbuf *error)
@@ -220,7 +223,7 @@ static bool sealing_foreign(const struct sealing *s, const char *sealed, struct 
 bool sealing_unseal(const struct sealing *sealing, const char *name, const char *sealed, struct strbuf *out,
                     struct strbuf *error)
 {
-    unsigned char bytes[SEALING_BYTES_MAX + 3], text[SEALING_TEXT_MAX + 16];
+    unsigned char bytes[SEALING_BASE64_MAX], text[SEALING_TEXT_MAX + 16];
     size_t len;
     int n, rest;
     char *prefix = mem_printf(SEALING_VERSION "%s:", sealing->id);
