@@ -240,6 +240,28 @@ subtest 'janitor: rows past their time' => sub {
     is(one(janitor_tokens => 10)->{removed}, 1, 'e-mail tokens');
 };
 
+subtest 'janitor: a batch looks at its own rows only' => sub {
+    my $id = $schema->user($dbh, 'gustav');
+    my @rows = (
+        q{audit_log (at, actor, action) SELECT at, 'a', 'b'},
+        q{attempts (class, subject, count, expires_at) SELECT 'c', n, 1, at},
+        q{idempotency_keys (vault_id, key, answer, created_at) SELECT 1, n, 'x', at},
+        q{email_tokens (token_hash, purpose, email, expires_at) SELECT sha256(('x' || n)::bytea), 'reset', 'a@b', at},
+        qq{user_sessions (token_hash, user_id, expires_at) SELECT sha256(n::text::bytea), $id, at},
+        qq{email_outbox (template, user_id, recipient, locale, state, finished_at, expires_at) SELECT 'device_paired', $id, 'x', 'en', 'sent', at, at},
+    );
+    $dbh->do("INSERT INTO $_ FROM generate_series(1, 20000) n, LATERAL (SELECT now() - n * interval '1 minute') AS t (at)") for @rows;
+    $dbh->do("ANALYZE $_") for map { (split)[0] } @rows;
+    my $scanned = sub { return $dbh->selectrow_array('SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables') };
+    for my $call ([janitor_audit => 0], [janitor_attempts => ()], [janitor_idempotency => 0], [janitor_tokens => ()], [janitor_sessions => ()], [janitor_mail => 0]) {
+        $dbh->begin_work;
+        my $before = $scanned->();
+        is(one(@$call, 100)->{removed}, 100, $call->[0]);
+        cmp_ok($scanned->() - $before, '<', 1000, 'without reading its table from end to end');
+        $dbh->rollback;
+    }
+};
+
 subtest 'janitor: one at work' => sub {
     is(one(janitor_lease => 'a', $hour)->{acquired}, 1, 'taken');
     is(one(janitor_lease => 'b', $hour)->{acquired}, 0, 'not by another');

@@ -30,9 +30,9 @@ END $$;
 -- cannot be stopped, and finds out itself before it tries again.
 CREATE OR REPLACE FUNCTION mail_withdraw(a_tokens bytea[]) RETURNS void LANGUAGE sql AS $$
     DELETE FROM email_outbox
-    WHERE id IN (SELECT o.id FROM email_outbox o
-                 WHERE o.token_hash = ANY (a_tokens) AND o.secret IS NOT NULL AND o.state <> 'sending'
-                 FOR UPDATE SKIP LOCKED);
+    WHERE id = ANY (ARRAY(SELECT o.id FROM email_outbox o
+                          WHERE o.token_hash = ANY (a_tokens) AND o.secret IS NOT NULL AND o.state <> 'sending'
+                          FOR UPDATE SKIP LOCKED));
 $$;
 
 -- Makes a user's tokens of one purpose void.

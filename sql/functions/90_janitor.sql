@@ -16,7 +16,8 @@ BEGIN
         GET DIAGNOSTICS t_rows = ROW_COUNT;
         t_left := t_left - t_rows;
         DELETE FROM idempotency_keys
-        WHERE vault_id = t_vault AND key IN (SELECT key FROM idempotency_keys WHERE vault_id = t_vault LIMIT t_left);
+        WHERE vault_id = t_vault
+          AND key = ANY (ARRAY(SELECT key FROM idempotency_keys WHERE vault_id = t_vault LIMIT t_left));
         GET DIAGNOSTICS t_rows = ROW_COUNT;
         t_left := t_left - t_rows - vault_unreference(t_vault, t_left);
         EXIT WHEN t_left <= 0;
@@ -64,24 +65,24 @@ DECLARE
     t_rows bigint;
 BEGIN
     DELETE FROM email_outbox
-    WHERE id IN (SELECT o.id FROM email_outbox o
-                 WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
-                   AND o.user_id IS NULL AND NOT EXISTS (SELECT FROM users u WHERE u.email_key = o.recipient_key)
-                 ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    WHERE id = ANY (ARRAY(SELECT o.id FROM email_outbox o
+                          WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
+                            AND o.user_id IS NULL AND NOT EXISTS (SELECT FROM users u WHERE u.email_key = o.recipient_key)
+                          ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS t_rows = ROW_COUNT;
     t_left := t_left - t_rows;
     UPDATE email_outbox
     SET state = 'failed', lease_holder = NULL, secret = NULL, detail = NULL, finished_at = coalesce(finished_at, t_now),
         last_answer = CASE WHEN finished_at IS NULL THEN mail_expired(last_answer) ELSE last_answer END
-    WHERE id IN (SELECT o.id FROM email_outbox o
-                 WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
-                 ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    WHERE id = ANY (ARRAY(SELECT o.id FROM email_outbox o
+                          WHERE o.detail IS NOT NULL AND o.expires_at <= t_now AND (o.state <> 'sending' OR o.due_at <= t_now)
+                          ORDER BY o.expires_at LIMIT t_left FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS t_rows = ROW_COUNT;
     t_left := t_left - t_rows;
     DELETE FROM email_outbox
-    WHERE id IN (SELECT o.id FROM email_outbox o
-                 WHERE o.finished_at < t_now - a_retention * interval '1 millisecond'
-                 ORDER BY o.finished_at LIMIT t_left FOR UPDATE SKIP LOCKED);
+    WHERE id = ANY (ARRAY(SELECT o.id FROM email_outbox o
+                          WHERE o.finished_at < t_now - a_retention * interval '1 millisecond'
+                          ORDER BY o.finished_at LIMIT t_left FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS t_rows = ROW_COUNT;
     RETURN a_limit - t_left + t_rows;
 END $$;
