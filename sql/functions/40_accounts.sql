@@ -97,7 +97,7 @@ BEGIN
 END $$;
 
 -- Ends all sessions but a_keep (NULL: all), makes void what was mailed to reset the old password, and an address change that
--- somebody who knew it asked for; tells the owner. Devices stay paired.
+-- somebody who knew it asked for; tells the owner, with the client's address when it was not an admin's. Devices stay paired.
 CREATE OR REPLACE FUNCTION account_set_password(
     a_user bigint, a_password_hash text, a_keep bytea, a_action text, a_actor text, a_address text, OUT user_name text)
 LANGUAGE plpgsql AS $$
@@ -111,7 +111,7 @@ BEGIN
     DELETE FROM user_sessions WHERE user_id = a_user AND token_hash IS DISTINCT FROM a_keep;
     PERFORM token_void('address_confirm', a_user);
     PERFORM token_void_reset(t_email_key);
-    PERFORM mail_notice('password_changed', a_user, '');
+    PERFORM mail_notice('password_changed', a_user, CASE WHEN a_actor LIKE 'user:%' THEN coalesce(a_address, '') ELSE '' END);
     PERFORM audit_write(a_actor, a_action, 'user:' || user_name, a_address, '');
 END $$;
 

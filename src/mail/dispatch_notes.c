@@ -101,10 +101,14 @@ uint64_t dispatch_record_at(const struct dispatch *d)
 
 bool dispatch_record(struct dispatch *d, struct strbuf *error)
 {
+    int64_t next_in;
     if (clock_mono_ms() < dispatch_record_at(d))
         return true;
-    if (!outbox_record(&d->outbox, d->notes, d->note_count, error))
+    if (!outbox_record(&d->outbox, d->notes, d->note_count, &next_in, error))
         return false;
+    uint64_t next_at = next_in < 0 ? UINT64_MAX : clock_mono_ms() + (uint64_t)next_in;
+    if (next_at < d->due_at)
+        d->due_at = next_at;
     dispatch_notes_clear(d);
     return true;
 }

@@ -200,7 +200,21 @@ static void outbox_bind_notes(struct db_params *params, const struct outbox_note
     db_params_array_end(params);
 }
 
-bool outbox_record(struct outbox *o, const struct outbox_note *notes, size_t count, struct strbuf *error)
+/* Of the rows that wait again. */
+static int64_t outbox_next_in(const struct db_result *result)
+{
+    int64_t least = -1;
+    for (int row = 0; row < db_result_rows(result); row++) {
+        const char *state = db_result_text(result, row, 1, NULL);
+        int64_t next_in = db_result_int(result, row, 2);
+        if ((strcmp(state, "retrying") == 0 || strcmp(state, "queued") == 0) && (least < 0 || next_in < least))
+            least = next_in;
+    }
+    return least;
+}
+
+bool outbox_record(struct outbox *o, const struct outbox_note *notes, size_t count, int64_t *next_in_r,
+                   struct strbuf *error)
 {
     struct db_params params;
     db_params_init(&params);
@@ -212,6 +226,7 @@ bool outbox_record(struct outbox *o, const struct outbox_note *notes, size_t cou
     const struct db_result *result = outbox_run(o, STMT_MAIL_RECORD, &params, error);
     for (size_t i = 0; result && i < count; i++)
         outbox_log_note(result, &notes[i]);
+    *next_in_r = result ? outbox_next_in(result) : -1;
     return result != NULL;
 }
 

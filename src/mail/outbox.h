@@ -66,8 +66,12 @@ bool outbox_settings(struct outbox *o, struct mail_settings *settings, struct st
  */
 bool outbox_claim(struct outbox *o, int limit, const char *domain, struct outbox_mail **list, int *count_r,
                   struct strbuf *error) WARN_UNUSED;
-/* Writes the notes down and logs a line for each. They stay the caller's. */
-bool outbox_record(struct outbox *o, const struct outbox_note *notes, size_t count, struct strbuf *error) WARN_UNUSED;
+/*
+ * Writes the notes down and logs a line for each. They stay the caller's. *next_in_r: milliseconds until the first of
+ * them is due again, -1 when none is.
+ */
+bool outbox_record(struct outbox *o, const struct outbox_note *notes, size_t count, int64_t *next_in_r,
+                   struct strbuf *error) WARN_UNUSED;
 /* *next_in_r: milliseconds until the next mail is due, -1 when none waits. *waiting_r: how many wait, 10,000 at most.
  */
 bool outbox_due(struct outbox *o, int64_t *next_in_r, int64_t *waiting_r, struct strbuf *error) WARN_UNUSED;

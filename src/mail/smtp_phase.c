@@ -91,11 +91,12 @@ void smtp_dialogue_got(struct smtp_dialogue *d, const char *line, size_t len)
         strbuf_reset(&d->answer);
     d->code = code;
     size_t from = more ? (len > 4 ? 4 : len) : 0;
-    if (d->answer.len + 1 + len - from > DIALOGUE_ANSWER_MAX)
+    size_t room = DIALOGUE_ANSWER_MAX - d->answer.len;
+    if (room < 2)
         return;
     if (more && from < len)
         strbuf_append_char(&d->answer, ' ');
-    strbuf_append(&d->answer, line + from, len - from);
+    strbuf_append(&d->answer, line + from, len - from < room ? len - from : room - 1);
     if (!more && len > 3 && d->answer.len > 3)
         d->answer.data[3] = ' '; /* "550-" */
 }

@@ -60,6 +60,10 @@ static void test_dialogue(void)
     for (int i = 0; i < 10000; i++)
         smtp_dialogue_got(&d, "550-many words\r\n", 16);
     ok(d.answer.len <= 2000, "an endless answer is cut off");
+    static char line[5000] = "451 ";
+    memset(line + 4, 'x', sizeof(line) - 4);
+    smtp_dialogue_got(&d, line, sizeof(line));
+    ok(d.code == 451 && d.answer.len > 1000 && d.answer.len <= 2000, "so is an endless line");
     smtp_dialogue_release(&d);
 }
 
