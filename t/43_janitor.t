@@ -14,6 +14,7 @@ my %config = (
     'retention.blob_grace'      => '1m',
     'retention.upload_leftover' => '1m',
     'retention.audit'           => '1d',
+    'retention.mail'            => '1d',
 );
 my $server = Verstak::Server->new(postgres => $pg, config => \%config);
 my $dbh    = $pg->dbh;
@@ -58,6 +59,22 @@ subtest 'a deletion that is not committed' => sub {
     ok wait_until(20, sub { -e file_of($sha256) }), 'the file is put back';
     $dbh->do('DROP TRIGGER refuse ON blobs');
     ok wait_until(20, sub { !-e file_of($sha256) && !count_of('blobs', "sha256 = decode('$sha256', 'hex')") }), 'and goes once it can be committed';
+};
+
+subtest 'e-mails' => sub {
+    my ($name) = $server->create_user;
+    my $put = sub ($to, $token) { $dbh->do(q{SELECT token_put('reset', NULL, ?, 'en', sha256(?::bytea), ?)}, undef, $to, $token, $token) };
+    $dbh->do(q{UPDATE users SET email = 'somebody@example.org' WHERE name = ?}, undef, $name);
+    $put->('somebody@example.org', $_) for qw(expired waiting);
+    $put->('nobody@example.org', 'nobody');
+    $dbh->do(q{UPDATE email_tokens SET expires_at = now() - interval '1 minute' WHERE token_hash <> sha256('waiting')});
+    $dbh->do(q{UPDATE email_outbox SET expires_at = now() - interval '1 minute' WHERE secret <> 'waiting'});
+    ok wait_until(20, sub { !count_of('email_outbox', q{secret <> 'waiting'}) }), 'texts of expired ones are cleared';
+    is_deeply $dbh->selectcol_arrayref(q{SELECT state FROM email_outbox WHERE template = 'reset' ORDER BY 1}), ['failed', 'queued'], 'the one has failed, the other waits, that for nobody is gone';
+    ok wait_until(20, sub { count_of('email_tokens') == 1 }), 'expired tokens go';
+    $dbh->do(q{UPDATE email_outbox SET finished_at = now() - interval '2 days' WHERE state = 'failed'});
+    ok wait_until(20, sub { !count_of('email_outbox', q{state = 'failed'}) }), 'finished ones go after their retention';
+    is count_of('email_outbox', q{secret = 'waiting'}), 1, 'what waits stays';
 };
 
 subtest 'rows' => sub {
