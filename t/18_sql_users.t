@@ -247,7 +247,7 @@ subtest 'reset' => sub {
     is(one(device_me => $device)->{auth}, 0, 'devices go on');
     is_deeply([map { usable($_) } 'r1', 'r2', 'r3'], [0, 0, 0], 'all links to the address are used up');
     is(confirm('thief')->[0], 0, 'and a change of address that was asked for before');
-    is_deeply(mails('dora'), ['password_changed dora@example.org'], 'a notice, no reset any more');
+    is_deeply(mails('dora'), ['password_changed dora@example.org 10.0.0.1'], 'a notice that says from where, no reset any more');
     is(mails('thief')->[0], undef, 'no mail with the token of the change');
     is_deeply(reset_by($_), [0, undef], 'no second time') for 'r1', 'r2';
 
@@ -255,7 +255,7 @@ subtest 'reset' => sub {
     forgot('dave@example.org', 'r dave');
     is_deeply(reset_by('r dave', 'hash of dave'), [1, 'dave'], 'an account that was not confirmed');
     is_deeply([login('dave', 'dave s')->[0], confirm('dave')->[0]], [0, 0], 'is now; the other link is void');
-    is_deeply(mails('dave'), ['password_changed dave@example.org'], 'and taken back');
+    is_deeply(mails('dave'), ['password_changed dave@example.org 10.0.0.1'], 'and taken back');
 
     forgot('dora@example.org', $_) for 'q1', 'q2';
     my ($first, $then) = while_open(sub { reset_by('q1', 'q1') }, 'commit', reset_finish => token('q2'), 'q2', $from);
@@ -357,7 +357,7 @@ subtest 'change of password' => sub {
     is($change->('g1', 'hash of gerda', 'second'), 1, 'changed');
     is_deeply([map { auth("g$_") } 1 .. 3], [0, 1, 1], 'the other sessions end');
     is_deeply([usable('g reset'), @{ confirm('g thief') }], [0, 0, undef], 'links that were sent before are void');
-    is_deeply(mails(), ['password_changed gerda@example.org'], 'a notice');
+    is_deeply(mails(), ['password_changed gerda@example.org 10.0.0.1'], 'a notice');
     is_deeply(audit(), ['user:gerda user.password user:gerda'], 'audit');
     my ($first, $then) = while_open(sub { $change->('g1', 'second', 'third') }, 'commit', user_password_change => token('g1'), 'second', 'fourth', $from);
     is_deeply([$first, $then->{changed}, account('gerda')->{password_hash}], [1, 0, 'third'], 'two at once: one');
