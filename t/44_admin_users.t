@@ -43,8 +43,8 @@ sub is_audited ($action, $subject) {
 subtest 'edit' => sub {
     my ($name, $id) = new_user();
     my ($other) = new_user();
-    my %now  = (username => $name, email => "$name\@example.org");
-    my $edit = sub (%field) {
+    my %now     = (username => $name, email => "$name\@example.org");
+    my $edit    = sub (%field) {
         return $server->admin(POST => "/admin/api/users/$id/edit", json => { %now, %field });
     };
     is_deeply is_json_answer($edit->(), 'nothing new'), { status => 'ok' }, 'status';
@@ -52,29 +52,30 @@ subtest 'edit' => sub {
     my $user = user('janna@example.org');
     is_deeply [ @$user{qw(id username email confirmed)} ], [ $id, 'Жанна', 'janna@example.org', 1 ], 'listed so';
     is_audited('user.edit', "user:$name");
-    ok works('жанна', $PASSWORD),             'the user logs in by the new name';
+    ok works('жанна',             $PASSWORD), 'the user logs in by the new name';
     ok works('Janna@Example.org', $PASSWORD), 'by the new address';
-    ok !works($name, $PASSWORD), 'and not by the old name';
+    ok !works($name,              $PASSWORD), 'and not by the old name';
     %now = (username => 'Жанна', email => 'janna@example.org');
     is_json_answer($edit->(username => 'ЖАННА', email => 'Janna@example.org'), 'the same in capitals');
     is user('janna@')->{username}, 'ЖАННА', '  is what it is called now';
     is_json_answer(
         $server->admin(POST => "/admin/api/users/$id/edit", form => { username => $name, email => 'form@example.org' }),
-        'a form');
-    is_error($edit->(username => uc $other),              409, 'conflict', q{another's name});
-    is_error($edit->(email => uc "$other\@example.org"), 409, 'conflict', q{another's address});
-    is_error($edit->($_    => undef),   400, 'invalid_request', "no $_")        for qw(username email);
-    is_error($edit->($_    => 5),       400, 'invalid_request', "$_ as number") for qw(username email);
-    is_error($edit->($_    => "a\0b"),  400, 'invalid_request', "U+0000 in $_") for qw(username email);
-    is_error($edit->(email => $_), 400, 'invalid_request', "address '" . s/\n/\\n/r . "'")
+        'a form'
+    );
+    is_error($edit->(username => uc $other),                409, 'conflict', q{another's name});
+    is_error($edit->(email    => uc "$other\@example.org"), 409, 'conflict', q{another's address});
+    is_error($edit->($_       => undef),  400, 'invalid_request', "no $_")        for qw(username email);
+    is_error($edit->($_       => 5),      400, 'invalid_request', "$_ as number") for qw(username email);
+    is_error($edit->($_       => "a\0b"), 400, 'invalid_request', "U+0000 in $_") for qw(username email);
+    is_error($edit->(email    => $_),     400, 'invalid_request', "address '" . s/\n/\\n/r . "'")
         for 'x', '@', 'a@', '@b', 'a b@example.org', 'a@b@c', "a\@example.org\nBcc: x\@y", 'x' x 250 . '@example.org';
     is_error($edit->(username => $_), 400, 'invalid_request', "name '" . substr(s/[\n\t]/\\n/r, 0, 20) . "'")
         for '', '  ', 'a@b', "a\nb", "\t", 'x' x 65;
     is_deeply [ @{ user('form@example.org') }{qw(id username)} ], [ $id, $name ], 'nothing of these changed anything';
     is_error(
         $server->admin(POST => "/admin/api/users/$_/edit", json => { username => 'nobody', email => 'n@example.org' }),
-        404, 'not_found', "user $_")
-        for @ODD_ID;
+        404, 'not_found', "user $_"
+    ) for @ODD_ID;
     is_json_answer($edit->(username => $name, email => ''), 'no address');
     is user($name)->{email}, '', '  is none';
     ok works($name, $PASSWORD), 'the password is the same all the time';
@@ -83,8 +84,10 @@ subtest 'edit' => sub {
 subtest 'reset-password' => sub {
     my ($name, $id) = new_user();
     my $token = $server->pair($name, $PASSWORD);
-    $dbh->do(q{INSERT INTO user_sessions (user_id, token_hash, address, expires_at) VALUES (?, sha256('x'), '', now() + interval '1 day')},
-        undef, $id);
+    $dbh->do(
+q{INSERT INTO user_sessions (user_id, token_hash, address, expires_at) VALUES (?, sha256('x'), '', now() + interval '1 day')},
+        undef, $id
+    );
     my $reset    = sub ($of = $id) { $server->admin(POST => "/admin/api/users/$of/reset-password") };
     my $response = $reset->();
     my $answer   = is_json_answer($response, 'reset');
@@ -92,18 +95,20 @@ subtest 'reset-password' => sub {
     my $first = $answer->{new_password};
     like $first, qr/\A[a-km-np-z2-9]{20}\z/, '20 characters that nobody mistakes';
     is $response->header('Cache-Control'), 'no-store', 'and no cache keeps it';
-    ok works($name, $first), 'it works';
+    ok works($name,  $first),    'it works';
     ok !works($name, $PASSWORD), 'the old one does not';
     my $second = $reset->()->json->{new_password};
     isnt $second, $first, 'the next one is another';
-    ok works($name, $second), 'and works';
-    ok !works($name, $first), 'instead of the first';
-    is $dbh->selectrow_array('SELECT count(*) FROM user_sessions WHERE user_id = ?', undef, $id), 0, 'the sessions ended';
+    ok works($name,  $second), 'and works';
+    ok !works($name, $first),  'instead of the first';
+    is $dbh->selectrow_array('SELECT count(*) FROM user_sessions WHERE user_id = ?', undef, $id), 0,
+        'the sessions ended';
     is_json_answer($server->request(GET => '/api/client/me', token => $token), 'the device goes on working');
     is_audited('user.password', "user:$name");
     is_error($reset->($_), 404, 'not_found', "user $_") for @ODD_ID;
     my $dump = join "\n",
-        map { @$_ } map { @{ $dbh->selectall_arrayref("SELECT t::text FROM $_ t") } } qw(users audit_log email_outbox settings);
+        map { @$_ }
+        map { @{ $dbh->selectall_arrayref("SELECT t::text FROM $_ t") } } qw(users audit_log email_outbox settings);
     unlike $dump,             qr/$first|$second/, 'no password is in the database';
     unlike $server->log_text, qr/$first|$second/, 'nor in the log';
     my %seen;
@@ -117,7 +122,7 @@ subtest 'delete' => sub {
     my ($other) = new_user();
     my ($gone, $stays) = map { $server->pair($_, $PASSWORD) } $name, $other;
     $server->push($_, Verstak::Server::op()) for $gone, $stays;
-    my $blob = $server->upload($gone, 'bytes of the one who goes');
+    my $blob   = $server->upload($gone, 'bytes of the one who goes');
     my $delete = sub ($of) { $server->admin(DELETE => "/admin/api/users/$of") };
     is_deeply is_json_answer($delete->($id), 'delete'), { status => 'deleted' }, 'status';
     is_audited('user.delete', "user:$name");
@@ -137,23 +142,26 @@ subtest 'devices' => sub {
     my $list  = sub ($query = '') { is_json_answer($fresh->admin(GET => "/admin/api/devices$query"), "devices$query") };
     is_deeply $list->(), [], 'none yet';
     my ($name, $password) = $fresh->create_user;
-    my %device = map { $_ => $fresh->pair_device($name, $password, device_name => $_, client_version => "v-$_") }
-        'one', 'Жанна "2"', 'three';
+    my %device = map { $_ => $fresh->pair_device($name, $password, device_name => $_, client_version => "v-$_") } 'one',
+        'Жанна "2"', 'three';
     $fresh->pull($device{one}{device_token});
     $fresh->request(POST => '/api/client/revoke-current', token => $device{three}{device_token});
     my @list = @{ $list->() };
     is_deeply [ map { $_->{name} } @list ], [ 'one', 'Жанна "2"', 'three' ], 'all, the oldest first';
     my $time = qr/\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\z/a;
+
     for my $row (@list) {
         my $row_name = $row->{name};
-        is_deeply [ sort keys %$row ], [qw(client_version created_at id last_seen name revoked_at user)], "$row_name: fields";
-        is_deeply [ @$row{qw(id client_version user)} ], [ $device{$row_name}{device_id}, "v-$row_name", $name ], '  values';
+        is_deeply [ sort keys %$row ], [qw(client_version created_at id last_seen name revoked_at user)],
+            "$row_name: fields";
+        is_deeply [ @$row{qw(id client_version user)} ], [ $device{$row_name}{device_id}, "v-$row_name", $name ],
+            '  values';
         like $row->{created_at}, $time, '  created_at';
     }
     like $list[0]{last_seen}, $time, 'seen';
     is $list[1]{last_seen},  '', 'never seen';
     is $list[1]{revoked_at}, '', 'not revoked';
-    like $list[2]{revoked_at}, $time, 'revoked';
+    like $list[2]{revoked_at},                               $time,                          'revoked';
     unlike $fresh->admin(GET => '/admin/api/devices')->body, qr/$device{one}{device_token}/, 'no token';
 
     $fresh->dbh->do(<<~'SQL');
@@ -175,9 +183,10 @@ subtest 'devices' => sub {
         ok $next, '  and a link to the rest' or next;
         my ($rest, $end) = $read->($next);
         is scalar @$rest, $total - 10_000, '  which are the rest';
-        is $end, undef, '  and the last';
+        is $end,          undef,           '  and the last';
         my %seen = map { $_ => 1 } @$first, @$rest;
         is scalar keys %seen, $total, '  each came once';
+
         for my $limit (1, 999, 1000, 1001, 5000) {
             my ($page, $more) = $read->("/admin/api/$what?limit=$limit");
             is_deeply $page, [ @$first[ 0 .. $limit - 1 ] ], "  limit $limit";
@@ -186,12 +195,16 @@ subtest 'devices' => sub {
         }
         my ($exact, $none) = $read->($next =~ s/limit=\d+/'limit=' . ($total - 10_000)/er);
         is scalar @$exact, $total - 10_000, '  a limit of just as many';
-        is $none, undef, '  has no next page';
-        for my $query ('limit=0', 'limit=x', 'limit=-1', 'limit=99999999999999999999', 'after=x', 'after=-1', 'limit=%00', 'after=%ff') {
+        is $none,          undef,           '  has no next page';
+        for my $query (
+            'limit=0', 'limit=x',  'limit=-1',  'limit=99999999999999999999',
+            'after=x', 'after=-1', 'limit=%00', 'after=%ff'
+            )
+        {
             my ($all) = $read->("/admin/api/$what?$query");
             is scalar @$all, 10_000, "  $query makes no difference";
         }
-        is_deeply [ $read->("/admin/api/$what?after=9223372036854775807") ], [ [], undef ], '  after the last';
+        is_deeply [ $read->("/admin/api/$what?after=9223372036854775807") ],  [ [], undef ], '  after the last';
         is_deeply [ $read->("/admin/api/$what?after=99999999999999999999") ], [ [], undef ], '  and far beyond';
     }
 };
@@ -202,12 +215,23 @@ subtest 'keys' => sub {
     my $keys   = sub () { is_json_answer($server->admin(GET => '/admin/api/keys'), 'keys') };
     my ($key)  = grep { $_->{id} eq $device[0]{device_id} } @{ $keys->() };
     my $token  = $device[0]{device_token};
-    is_deeply $key, { id => $device[0]{device_id}, name => 'key 1', token_hint => substr($token, 0, 8) . '...' . substr $token, -4 },
+    is_deeply $key,
+        {
+        id         => $device[0]{device_id},
+        name       => 'key 1',
+        token_hint => substr($token, 0, 8) . '...' . substr $token,
+        -4
+        },
         'a key shows its ends';
     unlike $server->admin(GET => '/admin/api/keys')->body, qr/$token/, 'never the token';
     my $delete = sub ($id) { $server->admin(DELETE => "/admin/api/keys/$id") };
     is_deeply is_json_answer($delete->($device[0]{device_id}), 'delete'), { status => 'deleted' }, 'status';
-    is_error($server->request(GET => '/api/client/me', token => $token), 401, 'unauthorized', 'the device is revoked', 'device revoked');
+    is_error(
+        $server->request(GET => '/api/client/me', token => $token),
+        401, 'unauthorized',
+        'the device is revoked',
+        'device revoked'
+    );
     is_json_answer($server->request(GET => '/api/client/me', token => $device[1]{device_token}), 'the other device');
     is_deeply [ grep { $_->{id} eq $device[0]{device_id} } @{ $keys->() } ], [], 'the key is not listed any more';
     is audit('device.revoke')->{actor}, "admin:$Verstak::Server::ADMIN", 'the audit log says who it was';
@@ -228,19 +252,23 @@ sub mail ($user_id, $to, $secret) {
 }
 
 my %STATE = (
-    sent     => q{state = 'sent', tries = 1, finished_at = now(), secret = NULL, detail = NULL, last_answer = '250 2.0.0 taken'},
+    sent =>
+q{state = 'sent', tries = 1, finished_at = now(), secret = NULL, detail = NULL, last_answer = '250 2.0.0 taken'},
     failed   => q{state = 'failed', tries = 3, finished_at = now(), last_answer = '550 5.1.1 no such user "ж"'},
-    retrying => q{state = 'retrying', tries = 1, due_at = now() + interval '5 minutes', last_answer = '451 4.3.0 later'},
-    sending  => q{state = 'sending', tries = 1, lease_holder = 'elsewhere', due_at = now() + interval '5 minutes'},
-    expired  => q{state = 'failed', finished_at = now(), secret = NULL, detail = NULL, last_answer = 'expired before it could be sent'},
+    retrying =>
+        q{state = 'retrying', tries = 1, due_at = now() + interval '5 minutes', last_answer = '451 4.3.0 later'},
+    sending => q{state = 'sending', tries = 1, lease_holder = 'elsewhere', due_at = now() + interval '5 minutes'},
+    expired =>
+q{state = 'failed', finished_at = now(), secret = NULL, detail = NULL, last_answer = 'expired before it could be sent'},
 );
 
 subtest 'outbox' => sub {
     $dbh->do('DELETE FROM email_outbox');
-    my $list   = sub ($query = '') { is_json_answer($server->admin(GET => "/admin/api/outbox$query"), "outbox$query") };
-    my $empty  = { mails => [], total => 0, page => 1, per_page => 20 };
-    my $stats  = sub () { my $s = $server->admin(GET => '/admin/api/stats')->json; [ @$s{qw(mails_waiting mails_failed)} ] };
-    is_deeply $list->(), $empty, 'empty';
+    my $list  = sub ($query = '') { is_json_answer($server->admin(GET => "/admin/api/outbox$query"), "outbox$query") };
+    my $empty = { mails => [], total => 0, page => 1, per_page => 20 };
+    my $stats =
+        sub () { my $s = $server->admin(GET => '/admin/api/stats')->json; [ @$s{qw(mails_waiting mails_failed)} ] };
+    is_deeply $list->(),  $empty,   'empty';
     is_deeply $stats->(), [ 0, 0 ], 'and the stats say so';
     my ($name, $user_id) = new_user();
     my $secret = 'c0ffee' . 'a' x 58;
@@ -248,9 +276,15 @@ subtest 'outbox' => sub {
     $dbh->do("UPDATE email_outbox SET $STATE{$_} WHERE id = ?", undef, $id{$_}) for sort keys %STATE;
     my %row = map { $_->{recipient} =~ s/\@.*//r => $_ } @{ $list->()->{mails} };
     is_deeply [ sort keys %row ], [ sort 'queued', keys %STATE ], 'all are listed';
-    has_types($row{failed},
-        { (map { $_ => 'number' } qw(id tries)), (map { $_ => 'string' } qw(template recipient user state created_at next_try_at finished_at last_answer)), resendable => 'boolean' },
-        'the fields of one');
+    has_types(
+        $row{failed},
+        {
+            (map { $_ => 'number' } qw(id tries)),
+            (map { $_ => 'string' } qw(template recipient user state created_at next_try_at finished_at last_answer)),
+            resendable => 'boolean'
+        },
+        'the fields of one'
+    );
     is_deeply [ @{ $row{failed} }{qw(id template user state tries last_answer)} ],
         [ $id{failed}, 'confirm', $name, 'failed', 3, '550 5.1.1 no such user "ж"' ], 'their values';
     is $row{failed}{next_try_at}, '', 'no next try of what has failed';
@@ -260,11 +294,12 @@ subtest 'outbox' => sub {
     is join(' ', map { $_ . '=' . ($row{$_}{resendable} ? 1 : 0) } sort keys %row),
         'expired=0 failed=1 queued=1 retrying=1 sending=0 sent=0', 'what can be sent again';
     is_deeply [ map { $_->{id} } @{ $list->()->{mails} } ], [ sort { $b <=> $a } values %id ], 'the newest first';
-    is_deeply $stats->(), [ 3, 2 ], 'the stats count them';
+    is_deeply $stats->(),                                   [ 3, 2 ],                          'the stats count them';
+
     for my $state (qw(queued sending sent retrying failed)) {
         my $answer = $list->("?state=$state");
         is_deeply [ sort map { $_->{recipient} } @{ $answer->{mails} } ],
-            [ map {"$_\@example.org"} $state eq 'failed' ? qw(expired failed) : $state ], "state $state";
+            [ map { "$_\@example.org" } $state eq 'failed' ? qw(expired failed) : $state ], "state $state";
         is $answer->{total}, $state eq 'failed' ? 2 : 1, '  and how many there are';
     }
     my $page = $list->('?page=2&per_page=4');
@@ -283,13 +318,15 @@ subtest 'outbox' => sub {
     for my $state (qw(failed retrying queued)) {
         is_deeply is_json_answer($retry->($id{$state}), "retry of one $state"), { status => 'ok' }, 'status';
         my ($mail) = grep { $_->{id} == $id{$state} } @{ $list->('?state=queued')->{mails} };
-        is_deeply [ @{ $mail // {} }{qw(state tries finished_at)} ], [ 'queued', 0, '' ], '  it is queued as if it were new';
+        is_deeply [ @{ $mail // {} }{qw(state tries finished_at)} ], [ 'queued', 0, '' ],
+            '  it is queued as if it were new';
         is_audited('mail.retry', "mail:$id{$state}");
     }
     is_error($retry->($id{$_}), 409, 'conflict', "retry of one $_") for qw(sent sending expired);
     is $retry->($id{sent})->json->{error}, 'the text of a sent mail is not kept', '  with the reason';
     is_error($retry->($_), 404, 'not_found', "mail $_") for @ODD_ID;
-    is $dbh->selectrow_array(q{SELECT count(*) FROM email_outbox WHERE state = 'queued'}), 3, 'nothing else was touched';
+    is $dbh->selectrow_array(q{SELECT count(*) FROM email_outbox WHERE state = 'queued'}), 3,
+        'nothing else was touched';
     unlike join("\n", map { $_->[0] } @{ $dbh->selectall_arrayref('SELECT a::text FROM audit_log a') }), qr/c0ffee/,
         'no secret is in the audit log';
     $dbh->do('DELETE FROM email_outbox');
@@ -297,12 +334,14 @@ subtest 'outbox' => sub {
 
 subtest 'nothing without session and CSRF token' => sub {
     my ($name, $id) = new_user();
-    my $device  = $server->pair_device($name, $PASSWORD);
-    my $mail    = mail($id, "$name\@example.org", 'a' x 64);
-    my %admin   = $server->admin_login;
-    my %other   = do { local $server->{admin}; $server->admin_login };
-    my $state   = sub () {
-        return join "\n", map { $_->[0] } map { @{ $dbh->selectall_arrayref("SELECT t::text FROM $_ t ORDER BY 1") } }
+    my $device = $server->pair_device($name, $PASSWORD);
+    my $mail   = mail($id, "$name\@example.org", 'a' x 64);
+    my %admin  = $server->admin_login;
+    my %other  = do { local $server->{admin}; $server->admin_login };
+    my $state  = sub () {
+        return join "\n",
+            map { $_->[0] }
+            map { @{ $dbh->selectall_arrayref("SELECT t::text FROM $_ t ORDER BY 1") } }
             qw(users devices email_outbox settings audit_log);
     };
     my $before = $state->();
@@ -313,18 +352,23 @@ subtest 'nothing without session and CSRF token' => sub {
         [ DELETE => "/admin/api/keys/$device->{device_id}" ],
         [ POST   => "/admin/api/outbox/$mail/retry" ],
         [ POST   => '/admin/api/settings', json => { registration => 'closed' } ],
-        [ POST   => '/admin/api/smtp', form => { smtp_host => 'mail.example.org' } ],
-        [ POST   => '/admin/api/smtp/test', json => { smtp_host => '127.0.0.1', smtp_from => 'a@example.org', test_to => 'b@example.org' } ],
+        [ POST   => '/admin/api/smtp',     form => { smtp_host    => 'mail.example.org' } ],
+        [
+            POST => '/admin/api/smtp/test',
+            json => { smtp_host => '127.0.0.1', smtp_from => 'a@example.org', test_to => 'b@example.org' }
+        ],
         )
     {
         my ($method, $path, @body) = @$call;
         my $what = "$method " . $path =~ s/$id|$device->{device_id}/{}/r;
         my $ask  = sub (%option) { $server->request($method => $path, @body, %option) };
         is_error($ask->(), 401, 'unauthorized', "$what: no session");
-        is_error($ask->(csrf   => $admin{csrf}),   401, 'unauthorized', '  a CSRF token alone');
-        is_error($ask->(token  => $device->{device_token}, csrf => $admin{csrf}), 401, 'unauthorized', q{  a device's token});
-        is_error($ask->(cookie => $admin{cookie}), 403, 'csrf_invalid', '  no CSRF token');
-        is_error($ask->(cookie => $admin{cookie}, csrf => $_), 403, 'csrf_invalid', '  a wrong one') for '', 'x', 'a' x 64;
+        is_error($ask->(csrf => $admin{csrf}), 401, 'unauthorized', '  a CSRF token alone');
+        is_error($ask->(token => $device->{device_token}, csrf => $admin{csrf}),
+            401, 'unauthorized', q{  a device's token});
+        is_error($ask->(cookie => $admin{cookie}),             403, 'csrf_invalid', '  no CSRF token');
+        is_error($ask->(cookie => $admin{cookie}, csrf => $_), 403, 'csrf_invalid', '  a wrong one')
+            for '', 'x', 'a' x 64;
         is_error($ask->(cookie => $admin{cookie}, csrf => $other{csrf}), 403, 'csrf_invalid', q{  another session's});
     }
     is_error($server->request(GET => "/admin/api/$_"), 401, 'unauthorized', "GET $_ without session")

@@ -3,7 +3,7 @@ use v5.36;
 use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Encode ();
+use Encode       ();
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 use Time::HiRes qw(time);
@@ -27,12 +27,13 @@ my %EMPTY  = (
     fixed         => [],
 );
 
-sub get ($server, $what) { return is_json_answer($server->admin(GET => "/admin/api/$what"), "GET $what") }
+sub get ($server, $what)         { return is_json_answer($server->admin(GET => "/admin/api/$what"), "GET $what") }
 sub set ($server, $what, %field) { return $server->admin(POST => "/admin/api/$what", json => \%field) }
 
 sub set_ok ($server, $what, %field) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    return is_deeply is_json_answer(set($server, $what, %field), "POST $what " . join(' ', sort keys %field)), { status => 'ok' },
+    return is_deeply is_json_answer(set($server, $what, %field), "POST $what " . join(' ', sort keys %field)),
+        { status => 'ok' },
         'status';
 }
 
@@ -42,38 +43,56 @@ sub stored ($server) {
 }
 
 sub audited ($server, $action) {
-    return $server->dbh->selectrow_hashref('SELECT * FROM audit_log WHERE action = ? ORDER BY id DESC LIMIT 1', undef, $action);
+    return $server->dbh->selectrow_hashref('SELECT * FROM audit_log WHERE action = ? ORDER BY id DESC LIMIT 1',
+        undef, $action);
 }
 
 # Everything that can be read from the database and the log.
 sub leaks ($server) {
     my $dbh  = $server->dbh;
     my @text = ($server->log_text);
-    for my $table (map { $_->[0] } @{ $dbh->selectall_arrayref('SELECT tablename FROM pg_tables WHERE schemaname = current_schema()') }) {
+    for my $table (map { $_->[0] }
+        @{ $dbh->selectall_arrayref('SELECT tablename FROM pg_tables WHERE schemaname = current_schema()') })
+    {
         push @text, map { $_->[0] } @{ $dbh->selectall_arrayref("SELECT t::text FROM $table t") };
     }
     my $text = join "\n", @text;
     utf8::encode(my $bytes = $SECRET);
     my $base64 = encode_base64($bytes, '');
-    return scalar grep { index($text, $_) >= 0 } $SECRET, $bytes, $base64, substr($base64, 0, -2), 'Geheimnis', unpack 'H*', $bytes;
+    return scalar grep { index($text, $_) >= 0 } $SECRET, $bytes, $base64, substr($base64, 0, -2), 'Geheimnis',
+        unpack 'H*', $bytes;
 }
 
 subtest 'settings' => sub {
     my $server = Verstak::Server->new;
     my $now    = get($server, 'settings');
-    is_deeply $now, { public_url => '', server_name => 'Verstak Sync Server', registration => 'open', fixed => [] }, 'at first';
-    set_ok($server, 'settings', public_url => 'https://sync.example.org/verstak', server_name => 'Наш "сервер"', registration => 'closed');
-    my %want = (public_url => 'https://sync.example.org/verstak', server_name => 'Наш "сервер"', registration => 'closed', fixed => []);
+    is_deeply $now, { public_url => '', server_name => 'Verstak Sync Server', registration => 'open', fixed => [] },
+        'at first';
+    set_ok(
+        $server, 'settings',
+        public_url   => 'https://sync.example.org/verstak',
+        server_name  => 'Наш "сервер"',
+        registration => 'closed'
+    );
+    my %want = (
+        public_url   => 'https://sync.example.org/verstak',
+        server_name  => 'Наш "сервер"',
+        registration => 'closed',
+        fixed        => []
+    );
     is_deeply get($server, 'settings'), \%want, 'every worker knows them' for 1 .. 6;
     my $audit = audited($server, 'settings.change');
-    is_deeply [ @$audit{qw(actor address)} ], [ "admin:$Verstak::Server::ADMIN", '127.0.0.1' ], 'the audit log says who it was';
+    is_deeply [ @$audit{qw(actor address)} ], [ "admin:$Verstak::Server::ADMIN", '127.0.0.1' ],
+        'the audit log says who it was';
     is_deeply [ sort split /, /, $audit->{detail} ], [qw(public_url registration server_name)], 'and what changed';
     is_error(
         $server->request(
             POST => '/api/v1/auth/register',
             json => { username => 'new', email => 'new@example.org', password => 'long enough' }
         ),
-        403, 'forbidden', 'registration is closed'
+        403,
+        'forbidden',
+        'registration is closed'
     );
     set_ok($server, 'settings', server_name => 'Ours');
     is_deeply get($server, 'settings'), { %want, server_name => 'Ours' }, 'what is not given stays';
@@ -93,21 +112,35 @@ subtest 'settings' => sub {
     );
     my $before = stored($server);
     my %bad    = (
-        public_url   => [ 'x', 'ftp://x', 'http://', 'https:///x', 'http://x/?q=1', 'http://x/#f', 'http://x y', 'http://x"y', "http://x\n", 'http://' . 'x' x 500 ],
+        public_url => [
+            'x',             'ftp://x',     'http://',    'https:///x',
+            'http://x/?q=1', 'http://x/#f', 'http://x y', 'http://x"y',
+            "http://x\n",    'http://' . 'x' x 500
+        ],
         server_name  => [ "a\nb", "a\r\nBcc: x\@y", 'x' x 101, "\x7f", "\x{85}" ],
-        registration => [ 'x', 'OPEN', 'open ', '1' ],
+        registration => [ 'x',    'OPEN', 'open ', '1' ],
     );
+
     for my $name (sort keys %bad) {
-        is_error(set($server, 'settings', $name => $_), 400, 'invalid_request', "$name '" . substr(s/[^ -~]/?/gr, 0, 20) . q{'}, qr/\A$name/)
+        is_error(set($server, 'settings', $name => $_),
+            400, 'invalid_request', "$name '" . substr(s/[^ -~]/?/gr, 0, 20) . q{'}, qr/\A$name/)
             for @{ $bad{$name} };
         is_error(set($server, 'settings', $name => $_), 400, 'invalid_request', "$name as " . json_type($_))
             for 5, [], {}, JSON::PP::true;
         is_error(set($server, 'settings', $name => "a\0b"), 400, 'invalid_request', "U+0000 in $name");
-        is_error($server->admin(POST => '/admin/api/settings', type => 'application/x-www-form-urlencoded', body => "$name=$_"),
-            400, 'invalid_request', "$name=$_ in a form")
-            for 'a%00b', '%ff', '%4';
+        is_error(
+            $server->admin(
+                POST => '/admin/api/settings',
+                type => 'application/x-www-form-urlencoded',
+                body => "$name=$_"
+            ),
+            400,
+            'invalid_request',
+            "$name=$_ in a form"
+        ) for 'a%00b', '%ff', '%4';
     }
-    is_error(set($server, 'settings', server_name => 'Theirs', registration => 'x'), 400, 'invalid_request', 'one good, one bad');
+    is_error(set($server, 'settings', server_name => 'Theirs', registration => 'x'),
+        400, 'invalid_request', 'one good, one bad');
     is_error($server->admin(POST => '/admin/api/settings', body => '[]'), 400, 'invalid_json', 'no object');
     is_deeply stored($server), $before, 'none of these changed anything';
     set_ok($server, 'settings', public_url => '', server_name => '', registration => '');
@@ -129,11 +162,17 @@ subtest 'settings of the configuration' => sub {
     );
     my $settings = get($server, 'settings');
     is_deeply $settings,
-        { public_url => 'https://environment.example.org', server_name => 'Fixed', registration => 'open', fixed => [qw(public_url server_name)] },
+        {
+        public_url   => 'https://environment.example.org',
+        server_name  => 'Fixed',
+        registration => 'open',
+        fixed        => [qw(public_url server_name)]
+        },
         'are shown as fixed';
     is_error(set($server, 'settings', public_url => 'https://other.example.org'),
         409, 'conflict', 'public_url', qr/\Apublic_url is fixed by the server's configuration/);
-    is_error(set($server, 'settings', server_name => $_, registration => 'closed'), 409, 'conflict', "server_name '$_'") for 'Other', '';
+    is_error(set($server, 'settings', server_name => $_, registration => 'closed'), 409, 'conflict', "server_name '$_'")
+        for 'Other', '';
     set_ok($server, 'settings', %$settings{qw(public_url server_name)}, registration => 'closed');
     is_deeply stored($server), { registration => 'closed' }, 'only what is not fixed changes';
 
@@ -161,7 +200,11 @@ subtest 'settings of the configuration' => sub {
     );
     is_error(set($server, 'smtp', $_ => $other{$_}), 409, 'conflict', $_, qr/\A$_ is fixed/) for sort keys %other;
     is_error(set($server, 'smtp', smtp_host => ''), 409, 'conflict', 'no smtp_host');
-    set_ok($server, 'smtp', %$smtp{qw(smtp_host smtp_port smtp_user smtp_security smtp_from server_url)}, smtp_pass => '');
+    set_ok(
+        $server, 'smtp',
+        %$smtp{qw(smtp_host smtp_port smtp_user smtp_security smtp_from server_url)},
+        smtp_pass => ''
+    );
     is_deeply stored($server), { registration => 'closed' }, 'nothing was stored';
     ok $server->admin(GET => '/admin/api/stats')->json->{smtp_configured}, 'the stats say that SMTP is configured';
     is leaks($server), 0, 'the password is nowhere to be read';
@@ -176,37 +219,72 @@ subtest 'SMTP settings' => sub {
     my $server = Verstak::Server->new;
     is_deeply get($server, 'smtp'), \%EMPTY, 'none at first';
     ok !$server->admin(GET => '/admin/api/stats')->json->{smtp_configured}, 'and the stats say so';
-    my %smtp = (smtp_host => 'mail.example.org', smtp_port => '2525', smtp_user => 'mailer', smtp_security => 'tls', smtp_from => $FROM);
-    my %want = (%EMPTY, %smtp, smtp_port => 2525, password_set => JSON::PP::true, configured => JSON::PP::true,
-        server_url => 'https://sync.example.org');
+    my %smtp = (
+        smtp_host     => 'mail.example.org',
+        smtp_port     => '2525',
+        smtp_user     => 'mailer',
+        smtp_security => 'tls',
+        smtp_from     => $FROM
+    );
+    my %want = (
+        %EMPTY, %smtp,
+        smtp_port    => 2525,
+        password_set => JSON::PP::true,
+        configured   => JSON::PP::true,
+        server_url   => 'https://sync.example.org'
+    );
     utf8::encode(my $secret = $SECRET);
-    my $response = $server->admin(POST => '/admin/api/smtp', form => { %smtp, smtp_pass => $secret, server_url => 'https://sync.example.org' });
+    my $response = $server->admin(
+        POST => '/admin/api/smtp',
+        form => { %smtp, smtp_pass => $secret, server_url => 'https://sync.example.org' }
+    );
     is_deeply is_json_answer($response, 'a form'), { status => 'ok' }, 'status';
     is_deeply get($server, 'smtp'), \%want, 'every worker knows them' for 1 .. 4;
     is get($server, 'settings')->{public_url}, 'https://sync.example.org', 'server_url is the public URL';
     ok $server->admin(GET => '/admin/api/stats')->json->{smtp_configured}, 'the stats say so';
     like stored($server)->{smtp_password}, qr{\Av1:[0-9a-f]{8}:[A-Za-z0-9+/=]+\z}, 'the password is stored encrypted';
-    is leaks($server), 0, 'and nowhere to be read';
-    is +(stat $server->data . '/secret.key')[2] & 07777, 0600, 'its key is for the server alone';
+    is leaks($server),                                    0,    'and nowhere to be read';
+    is + (stat $server->data . '/secret.key')[2] & 07777, 0600, 'its key is for the server alone';
 
     my $sealed = stored($server)->{smtp_password};
     set_ok($server, 'smtp', smtp_port => 465, smtp_from => 'other@example.org');
-    is_deeply get($server, 'smtp'), { %want, smtp_port => 465, smtp_from => 'other@example.org' }, 'what is not given stays';
-    set_ok($server, 'smtp', smtp_host => 'mail.example.org', smtp_user => 'mailer', smtp_pass => '', smtp_security => 'starttls');
+    is_deeply get($server, 'smtp'), { %want, smtp_port => 465, smtp_from => 'other@example.org' },
+        'what is not given stays';
+    set_ok(
+        $server, 'smtp',
+        smtp_host     => 'mail.example.org',
+        smtp_user     => 'mailer',
+        smtp_pass     => '',
+        smtp_security => 'starttls'
+    );
     is stored($server)->{smtp_password}, $sealed, 'no password leaves the stored one';
     my %named = map { $_ => 1 } split /, /, audited($server, 'settings.change')->{detail};
     is_deeply \%named, { smtp_security => 1 }, 'and the audit log names what changed';
     set_ok($server, 'smtp', smtp_pass => 'another');
     isnt stored($server)->{smtp_password}, $sealed, 'a new one is another';
-    ok +(grep { $_ eq 'smtp_password' } split /, /, audited($server, 'settings.change')->{detail}), 'the audit log names it';
-    for my $change ([ smtp_host => 'evil.example.org' ], [ smtp_user => 'other' ], [ smtp_host => '' ], [ smtp_user => '' ]) {
+    ok + (grep { $_ eq 'smtp_password' } split /, /, audited($server, 'settings.change')->{detail}),
+        'the audit log names it';
+
+    for my $change (
+        [ smtp_host => 'evil.example.org' ],
+        [ smtp_user => 'other' ],
+        [ smtp_host => '' ],
+        [ smtp_user => '' ]
+        )
+    {
         set_ok($server, 'smtp', smtp_host => 'mail.example.org', smtp_user => 'mailer', smtp_pass => $SECRET);
         ok get($server, 'smtp')->{password_set}, 'a password';
         set_ok($server, 'smtp', @$change);
         ok !get($server, 'smtp')->{password_set}, "does not outlive @$change";
         is stored($server)->{smtp_password}, undef, 'in the database neither';
     }
-    set_ok($server, 'smtp', smtp_host => 'mail.example.org', smtp_user => 'mailer', smtp_pass => $SECRET, smtp_from => '');
+    set_ok(
+        $server, 'smtp',
+        smtp_host => 'mail.example.org',
+        smtp_user => 'mailer',
+        smtp_pass => $SECRET,
+        smtp_from => ''
+    );
     my $now = get($server, 'smtp');
     ok !$now->{configured}, 'without a sender nothing can be sent';
     like $now->{fault}, qr/smtp_from/, 'and the answer says why';
@@ -214,28 +292,38 @@ subtest 'SMTP settings' => sub {
 
     my $before = stored($server);
     my %bad    = (
-        smtp_host     => [ 'a b', "a\nb", 'http://x', '[::1]', 'x' x 254, '-x', '.', 'a/b', 'a:25', 'a"b' ],
-        smtp_port     => [ 0, '0', 65536, -1, '-1', 'x', '25x', ' 25', 99999999999999999999, '1e3' ],
-        smtp_user     => [ "a\nb", 'x' x 513 ],
-        smtp_pass     => [ "a\r\nb", 'x' x 513 ],
+        smtp_host => [ 'a b', "a\nb", 'http://x', '[::1]', 'x' x 254, '-x', '.',   'a/b', 'a:25',               'a"b' ],
+        smtp_port => [ 0,     '0',    65536,      -1,      '-1',      'x',  '25x', ' 25', 99999999999999999999, '1e3' ],
+        smtp_user => [ "a\nb",   'x' x 513 ],
+        smtp_pass => [ "a\r\nb", 'x' x 513 ],
         smtp_security => [ 'ssl', 'TLS', 'x' ],
-        smtp_from     => [ 'x', "a\@example.org\nBcc: b\@example.org", 'A <a@example.org>', 'a@example.org, b@example.org' ],
-        server_url    => [ 'x', 'ftp://x', 'http://x"y' ],
+        smtp_from     =>
+            [ 'x', "a\@example.org\nBcc: b\@example.org", 'A <a@example.org>', 'a@example.org, b@example.org' ],
+        server_url => [ 'x', 'ftp://x', 'http://x"y' ],
     );
+
     for my $name (sort keys %bad) {
-        is_error(set($server, 'smtp', $name => $_), 400, 'invalid_request', "$name '" . substr(s/[^ -~]/?/gr, 0, 20) . q{'}, qr/\A(?:field ')?$name/)
-            for @{ $bad{$name} };
-        is_error(set($server, 'smtp', $name => $_), 400, 'invalid_request', "$name as " . json_type($_)) for 5.5, [], {}, JSON::PP::true;
+        is_error(
+            set($server, 'smtp', $name => $_),
+            400, 'invalid_request',
+            "$name '" . substr(s/[^ -~]/?/gr, 0, 20) . q{'},
+            qr/\A(?:field ')?$name/
+        ) for @{ $bad{$name} };
+        is_error(set($server, 'smtp', $name => $_), 400, 'invalid_request', "$name as " . json_type($_))
+            for 5.5, [], {}, JSON::PP::true;
         is_error(set($server, 'smtp', $name => "a\0b"), 400, 'invalid_request', "U+0000 in $name");
-        is_error($server->admin(POST => '/admin/api/smtp', form => { $name => "a\0b" }), 400, 'invalid_request', '  in a form');
+        is_error($server->admin(POST => '/admin/api/smtp', form => { $name => "a\0b" }),
+            400, 'invalid_request', '  in a form');
     }
-    is_error($server->admin(POST => '/admin/api/smtp', form => { smtp_user => 'x' x 100_000 }), 413, 'request_too_large', 'much too long');
+    is_error($server->admin(POST => '/admin/api/smtp', form => { smtp_user => 'x' x 100_000 }),
+        413, 'request_too_large', 'much too long');
     is_deeply stored($server), $before, 'none of these changed anything';
     for my $host ('::1', '127.0.0.1', 'почта.рф', 'a_b.example.org') {
         set_ok($server, 'smtp', smtp_host => $host);
         is get($server, 'smtp')->{smtp_host}, $host, "host $host";
     }
-    set_ok($server, 'smtp', map { $_ => '' } qw(smtp_host smtp_port smtp_user smtp_pass smtp_security smtp_from server_url));
+    set_ok($server, 'smtp',
+        map { $_ => '' } qw(smtp_host smtp_port smtp_user smtp_pass smtp_security smtp_from server_url));
     is_deeply get($server, 'smtp'), \%EMPTY, 'the empty text takes a setting out';
     is_deeply stored($server), {}, 'all of them';
 };
@@ -251,10 +339,11 @@ subtest 'the key is another' => sub {
     $server->start;
     my $now = get($server, 'smtp');
     ok $now->{password_set}, 'there is a password';
-    ok !$now->{configured}, 'but nothing can be sent';
+    ok !$now->{configured},  'but nothing can be sent';
     like $now->{fault}, qr/secret\.key/, 'and the answer names the file';
     my $test = $server->admin(POST => '/admin/api/smtp/test', json => { test_to => 'ann@example.org' });
-    is_deeply is_json_answer($test, 'test'), { ok => JSON::PP::false, error => $now->{fault} }, 'the test says the same';
+    is_deeply is_json_answer($test, 'test'), { ok => JSON::PP::false, error => $now->{fault} },
+        'the test says the same';
     set_ok($server, 'smtp', smtp_pass => $SECRET);
     ok get($server, 'smtp')->{configured}, 'the password typed again is good';
 };
@@ -296,12 +385,15 @@ subtest 'test of the SMTP settings' => sub {
     my $audit = audited($server, 'smtp.test');
     is $audit->{actor}, "admin:$Verstak::Server::ADMIN", 'the audit log says who it was';
     like $audit->{detail}, qr/\A127\.0\.0\.1 port \d+\z/, 'and what was tried';
-    is_deeply is_json_answer($server->admin(POST => '/admin/api/smtp/test', form => { %smtp, smtp_pass => Encode::encode_utf8($SECRET) }), 'as a form'),
+    is_deeply is_json_answer(
+        $server->admin(POST => '/admin/api/smtp/test', form => { %smtp, smtp_pass => Encode::encode_utf8($SECRET) }),
+        'as a form'),
         { ok => JSON::PP::true }, 'works as well';
 
-    is_refused(try_smtp($server, %smtp, smtp_pass => 'wrong'), qr/535|auth|password/i, 'a wrong password');
-    is_refused(try_smtp($server, %smtp, smtp_user => ''),      qr/530|auth/i,          'no account');
-    is_refused(try_smtp($server, %smtp, smtp_security => 'none'), qr/530|STARTTLS/i, 'no encryption where the server wants it');
+    is_refused(try_smtp($server, %smtp, smtp_pass     => 'wrong'), qr/535|auth|password/i, 'a wrong password');
+    is_refused(try_smtp($server, %smtp, smtp_user     => ''),      qr/530|auth/i,          'no account');
+    is_refused(try_smtp($server, %smtp, smtp_security => 'none'),
+        qr/530|STARTTLS/i, 'no encryption where the server wants it');
     is_refused(try_smtp($server, %smtp, smtp_security => 'tls'), qr/\w/, 'TLS where the server speaks STARTTLS');
     my $rule = $smtp->rule(at => 'rcpt', do => 'reply', reply => "550 5.1.1 nobody of that name: \xe9");
     is_refused(try_smtp($server, %smtp), qr/550 5\.1\.1 nobody of that name/, 'a refused recipient');
@@ -315,23 +407,36 @@ subtest 'test of the SMTP settings' => sub {
     $smtp->stop;
     is_refused(try_smtp($server, %smtp), qr/connect|refused/i, 'nobody there');
     $smtp->start;
-    is_refused(try_smtp($server, %smtp, smtp_host => 'no-such-host.invalid'), qr/no-such-host\.invalid|resolve/i, 'no such host');
+    is_refused(
+        try_smtp($server, %smtp, smtp_host => 'no-such-host.invalid'),
+        qr/no-such-host\.invalid|resolve/i,
+        'no such host'
+    );
 
-    my %need = (smtp_host => 'smtp_host is required', smtp_from => 'smtp_from is required', test_to => 'test_to is required');
-    is_error($server->admin(POST => '/admin/api/smtp/test', json => { %smtp, $_ => '' }), 400, 'invalid_request', "no $_", $need{$_})
+    my %need = (
+        smtp_host => 'smtp_host is required',
+        smtp_from => 'smtp_from is required',
+        test_to   => 'test_to is required'
+    );
+    is_error($server->admin(POST => '/admin/api/smtp/test', json => { %smtp, $_ => '' }),
+        400, 'invalid_request', "no $_", $need{$_})
         for sort keys %need;
-    is_error($server->admin(POST => '/admin/api/smtp/test', json => { %smtp, @$_ }), 400, 'invalid_request', "$_->[0] '" . substr($_->[1] =~ s/[^ -~]/?/gr, 0, 20) . q{'})
-        for [ test_to => 'x' ], [ test_to => "a\@example.org\nRCPT TO:<b\@example.org>" ], [ test_to => 'x' x 300 . '@example.org' ],
-        [ test_to => "a\0\@example.org" ], [ smtp_port => 0 ], [ smtp_host => 'a b' ], [ smtp_host => "a\0b" ], [ smtp_security => 'ssl' ], [ smtp_from => 'x' ],
-        [ test_to => [] ], [ smtp_host => 5 ];
+    is_error($server->admin(POST => '/admin/api/smtp/test', json => { %smtp, @$_ }),
+        400, 'invalid_request', "$_->[0] '" . substr($_->[1] =~ s/[^ -~]/?/gr, 0, 20) . q{'})
+        for [ test_to => 'x' ], [ test_to => "a\@example.org\nRCPT TO:<b\@example.org>" ],
+        [ test_to       => 'x' x 300 . '@example.org' ],
+        [ test_to       => "a\0\@example.org" ], [ smtp_port => 0 ], [ smtp_host => 'a b' ], [ smtp_host => "a\0b" ],
+        [ smtp_security => 'ssl' ], [ smtp_from => 'x' ],
+        [ test_to       => [] ], [ smtp_host => 5 ];
     is leaks($server), 0, 'the password is nowhere to be read';
 };
 
 subtest 'mails that wait for the settings' => sub {
     my $smtp   = Verstak::Smtp->new;
     my $server = Verstak::Server->new;
-    my $stats  = sub () { my $s = $server->admin(GET => '/admin/api/stats')->json; [ @$s{qw(mails_waiting mails_failed)} ] };
-    my $state  = sub ($to) {
+    my $stats =
+        sub () { my $s = $server->admin(GET => '/admin/api/stats')->json; [ @$s{qw(mails_waiting mails_failed)} ] };
+    my $state = sub ($to) {
         my ($mail) = grep { $_->{recipient} eq $to } @{ $server->admin(GET => '/admin/api/outbox')->json->{mails} };
         return $mail // {};
     };
@@ -348,14 +453,17 @@ subtest 'mails that wait for the settings' => sub {
     is_deeply $stats->(), [ 1, 0 ], 'one mail waits';
     is $state->('ann@example.org')->{state}, 'queued', 'it is queued';
     set_ok($server, 'smtp', fields_of($smtp), server_url => 'https://sync.example.org');
-    like $smtp->mail_to('ann@example.org')->text, qr{https://sync\.example\.org/\S+token=}, 'it goes out at once, with the URL given';
+    like $smtp->mail_to('ann@example.org')->text, qr{https://sync\.example\.org/\S+token=},
+        'it goes out at once, with the URL given';
     wait_for('the outbox to say so', 10, sub { $state->('ann@example.org')->{state} eq 'sent' });
     is_deeply $stats->(), [ 0, 0 ], 'none waits any more';
-    is_error($server->admin(POST => '/admin/api/outbox/' . $state->('ann@example.org')->{id} . '/retry'), 409, 'conflict', 'nor can it be sent again');
+    is_error($server->admin(POST => '/admin/api/outbox/' . $state->('ann@example.org')->{id} . '/retry'),
+        409, 'conflict', 'nor can it be sent again');
 
     my $rule = $smtp->rule(at => 'rcpt', do => 'reply', reply => '550 5.1.1 nobody of that name', to => '^bob@');
     $register->('bob');
-    my $mail = wait_for('the mail to fail', 20, sub { my $m = $state->('bob@example.org'); $m->{state} eq 'failed' && $m });
+    my $mail =
+        wait_for('the mail to fail', 20, sub { my $m = $state->('bob@example.org'); $m->{state} eq 'failed' && $m });
     like $mail->{last_answer}, qr/550 5\.1\.1 nobody of that name/, 'a refused one shows what the server said';
     is_deeply $stats->(), [ 0, 1 ], 'and counts as failed';
     $smtp->remove_rule($rule);
@@ -370,13 +478,20 @@ subtest 'the stored password goes nowhere else' => sub {
     set_ok($server, 'smtp', %smtp);
     is_deeply try_smtp($server, test_to => 'ann@example.org'), { ok => JSON::PP::true }, 'the stored settings work';
     delete $smtp{smtp_pass};
-    is_deeply try_smtp($server, %smtp, test_to => 'ann@example.org'), { ok => JSON::PP::true }, 'given again, without the password';
-    is_deeply try_smtp($server, %smtp, smtp_pass => '', smtp_from => 'other@example.org', test_to => 'ann@example.org'), { ok => JSON::PP::true },
+    is_deeply try_smtp($server, %smtp, test_to => 'ann@example.org'), { ok => JSON::PP::true },
+        'given again, without the password';
+    is_deeply try_smtp($server, %smtp, smtp_pass => '', smtp_from => 'other@example.org', test_to => 'ann@example.org'),
+        { ok => JSON::PP::true },
         'or with an empty one, and another sender';
+
     # The other server takes the same account: a password that came there would be accepted.
-    is_refused(try_smtp($server, %smtp, smtp_port => $other->port, test_to => 'ann@example.org'), qr/\w/, 'another port');
-    is_refused(try_smtp($server, %smtp, smtp_host => 'localhost', smtp_port => $other->port, test_to => 'ann@example.org'), qr/\w/, 'another host');
-    is_refused(try_smtp($server, smtp_host => 'localhost', test_to => 'ann@example.org'), qr/\w/, 'the same host by another name');
+    is_refused(try_smtp($server, %smtp, smtp_port => $other->port, test_to => 'ann@example.org'),
+        qr/\w/, 'another port');
+    is_refused(
+        try_smtp($server, %smtp, smtp_host => 'localhost', smtp_port => $other->port, test_to => 'ann@example.org'),
+        qr/\w/, 'another host');
+    is_refused(try_smtp($server, smtp_host => 'localhost', test_to => 'ann@example.org'),
+        qr/\w/, 'the same host by another name');
     is_refused(try_smtp($server, smtp_user => 'Mailer', test_to => 'ann@example.org'), qr/\w/, 'another user');
     is $other->count, 0, 'the other server took nothing';
     set_ok($server, 'smtp', smtp_host => 'localhost', smtp_port => $other->port);
@@ -384,8 +499,10 @@ subtest 'the stored password goes nowhere else' => sub {
     is $other->count, 0, 'it took nothing';
 
     my $fixed = Verstak::Server->new(config => { $smtp->config, 'smtp.from' => $FROM });
-    is_deeply try_smtp($fixed, test_to => 'bob@example.org'), { ok => JSON::PP::true }, 'the password of the configuration works';
-    is_refused(try_smtp($fixed, smtp_port => $other->port, test_to => 'bob@example.org'), qr/\w/, 'for its server alone');
+    is_deeply try_smtp($fixed, test_to => 'bob@example.org'), { ok => JSON::PP::true },
+        'the password of the configuration works';
+    is_refused(try_smtp($fixed, smtp_port => $other->port, test_to => 'bob@example.org'),
+        qr/\w/, 'for its server alone');
     is $other->count, 0, 'the other server took nothing';
     is leaks($_), 0, 'it is nowhere to be read' for $server, $fixed;
 };
@@ -432,7 +549,8 @@ subtest 'a server that hangs' => sub {
         cmp_ok time - $started, '<', 4 * Verstak::Wait::slowness(), '  in time';
         my @status = map { $_->response } @more;
         is scalar(grep { $_->status == 503 } @status), 1, '  of three that came meanwhile one found the queue full';
-        is_refused($_->json, qr/another test|in time/, '  others had less time, or none') for grep { $_->status == 200 } @status;
+        is_refused($_->json, qr/another test|in time/, '  others had less time, or none')
+            for grep { $_->status == 200 } @status;
         $smtp->remove_rule($rule);
         is_deeply try_smtp($server, %smtp), { ok => JSON::PP::true }, '  the next one works';
     }
