@@ -250,7 +250,9 @@ for my $wrong (@wrong) {
         });
         like $row->{last_answer}, $reason, 'the reason is in the outbox';
         like $server->log_like(qr/mailer\[\d+\]: (?!.*e-mail \d).*$reason/, since => $mark), qr/\b127\.0\.0\.1\b|\bSMTP\b/, 'and in the log: the server, not a mail, is at fault';
-        wait_for('further tries', 30, sub { $other->connections >= 3 });
+        wait_for('another try', 30, sub {
+            return grep { $outbox->row($_)->{tries} >= 2 } @ids;
+        });
         is $other->count, 0, 'nothing is sent';
         is $other->steps('auth'), 0, 'no password goes over this connection' if $name ne 'a wrong password';
         is $outbox->count('failed'), 0, 'nothing is given up';
