@@ -127,7 +127,7 @@ static struct sender_task *sender_task_new(struct sender *s)
 struct sender *sender_new(const struct mail_settings *settings, const char *url, const struct sender_limits *limits,
                           sender_done *done, void *arg)
 {
-    struct sender *s = mem_zalloc(sizeof(*s) + limits->connections * sizeof(s->channels[0]));
+    struct sender *s = mem_zalloc(sizeof(*s) + limits->connections * sizeof(struct smtp_channel *));
     s->settings = settings;
     s->url = url;
     s->limits = *limits;

@@ -17,14 +17,16 @@
 #include "mail/smtp_phase.h"
 
 #define SMTP_CONNECT_MAX_MS 30000
+#define SMTP_SOCKETS 8 /* one but while libcurl tries several addresses of a host at once */
 
 struct smtp_channel {
     CURL *curl;
     int64_t timeout_ms;
     const atomic_bool *cancel;
-    char *place;           /* "mx.example.org:587" */
-    char *password;        /* never in an answer */
-    curl_socket_t socket;  /* of the connection, once it took MAIL FROM */
+    char *place;                         /* "mx.example.org:587" */
+    char *password;                      /* never in an answer */
+    curl_socket_t sockets[SMTP_SOCKETS]; /* that libcurl has open */
+    unsigned socket_count;
     struct strbuf message; /* the one under way */
     size_t taken;          /* of it, by libcurl */
     struct smtp_dialogue dialogue;
@@ -43,24 +45,39 @@ static size_t smtp_on_read(char *buffer, size_t size, size_t items, void *arg)
     return n;
 }
 
+static curl_socket_t smtp_on_open(void *arg, UNUSED curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct smtp_channel *c = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && c->socket_count < SMTP_SOCKETS)
+        c->sockets[c->socket_count++] = fd;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int smtp_on_close(void *arg, curl_socket_t fd)
+{
+    struct smtp_channel *c = arg;
+    for (unsigned i = 0; i < c->socket_count; i++)
+        if (c->sockets[i] == fd)
+            c->sockets[i--] = c->sockets[--c->socket_count];
+    return close(fd);
+}
+
 /*
  * libcurl waits for the answer to QUIT, for two minutes if need be, before it gives a connection up. Nobody needs it:
  * with the reading side closed it does not wait.
  */
-static void smtp_on_quit(struct smtp_channel *c)
+static void smtp_quit(struct smtp_channel *c)
 {
-    if (c->socket != CURL_SOCKET_BAD)
-        shutdown(c->socket, SHUT_RD);
-    c->socket = CURL_SOCKET_BAD;
+    for (unsigned i = 0; i < c->socket_count; i++)
+        shutdown(c->sockets[i], SHUT_RD);
 }
 
 static void smtp_on_sent(struct smtp_channel *c, const char *line, size_t len)
 {
     smtp_dialogue_sent(&c->dialogue, line, len);
     if (c->dialogue.quitting)
-        smtp_on_quit(c);
-    else if (c->dialogue.phase == SMTP_PHASE_MAIL)
-        curl_easy_getinfo(c->curl, CURLINFO_ACTIVESOCKET, &c->socket);
+        smtp_quit(c);
 }
 
 static int smtp_on_debug(UNUSED CURL *curl, curl_infotype type, char *data, size_t len, void *arg)
@@ -138,6 +155,10 @@ static void smtp_set_callbacks(struct smtp_channel *c)
 {
     curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, smtp_on_read);
     curl_easy_setopt(c->curl, CURLOPT_READDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETFUNCTION, smtp_on_open);
+    curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_CLOSESOCKETFUNCTION, smtp_on_close);
+    curl_easy_setopt(c->curl, CURLOPT_CLOSESOCKETDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_VERBOSE, 1L); /* else there is no debug callback */
     curl_easy_setopt(c->curl, CURLOPT_DEBUGFUNCTION, smtp_on_debug);
     curl_easy_setopt(c->curl, CURLOPT_DEBUGDATA, c);
@@ -157,7 +178,6 @@ struct smtp_channel *smtp_channel_new(const struct mail_settings *settings, int6
     smtp_dialogue_init(&c->dialogue);
     c->timeout_ms = timeout_ms;
     c->cancel = cancel;
-    c->socket = CURL_SOCKET_BAD;
     c->place = mem_printf("%s:%" PRId64, settings->host, settings->port);
     c->password = mem_strdup(settings->password);
     c->curl = curl_easy_init();
@@ -182,9 +202,7 @@ void smtp_channel_free(struct smtp_channel **channel)
     *channel = NULL;
     if (!c)
         return;
-    /* the connection's own goodbye comes from another handle, without our callback */
-    if (curl_easy_getinfo(c->curl, CURLINFO_ACTIVESOCKET, &c->socket) == CURLE_OK)
-        smtp_on_quit(c);
+    smtp_quit(c); /* the goodbye to a kept connection is another handle's, without our debug callback */
     curl_easy_cleanup(c->curl);
     mem_wipe(c->password, strlen(c->password));
     free(c->password);
