@@ -38,7 +38,7 @@ subtest 'pairing' => sub {
     my $id = $schema->user($dbh, 'bert');
     my @pair = ('device', '1.0', '192.0.2.1');
     my $pair = sub ($name, $vault, $hash = 'hash of bert') {
-        return one(pair_finish => $id, $hash, $vault, Verstak::Schema::device_id($name), Verstak::Schema::token($name), '01234567', 'cdef', @pair, 0);
+        return one(pair_finish => $id, $hash, $vault, Verstak::Schema::device_id($name), Verstak::Schema::token($name), '01234567', 'cdef', @pair, 0, 1000, 1000);
     };
     my $begin = one(pair_begin => 'bert', '192.0.2.1', 5, $hour);
     is_deeply([@$begin{qw(wait_seconds user_id password_hash blocked confirmed)}], [0, $id, 'hash of bert', 0, 1], 'begin');
@@ -57,7 +57,7 @@ subtest 'pairing' => sub {
     $dbh->do('UPDATE users SET confirmed_at = now(), blocked_at = now() WHERE id = $1', undef, $id);
     is($pair->('d5', q())->{auth}, 3, 'blocked');
     is_deeply([@{ one(pair_begin => 'bert', '192.0.2.1', 5, $hour) }{qw(blocked confirmed)}], [1, 1], 'begin says so');
-    is(one(pair_finish => 0, 'h', q(), Verstak::Schema::device_id('d5'), Verstak::Schema::token('d5'), '01234567', 'cdef', @pair, 0)->{auth}, 1, 'no such user');
+    is(one(pair_finish => 0, 'h', q(), Verstak::Schema::device_id('d5'), Verstak::Schema::token('d5'), '01234567', 'cdef', @pair, 0, 1000, 1000)->{auth}, 1, 'no such user');
     is_deeply($dbh->selectcol_arrayref('SELECT count(*) FROM devices WHERE user_id = $1', undef, $id), [4], 'none of these made a device');
 };
 
@@ -68,7 +68,7 @@ subtest 'a new vault paired by two devices at once' => sub {
     $first->begin_work;
     $schema->pair($first, $id, 'both', 'both 1', 'new');
     $schema->start($second, pair_finish => $id, 'hash of both', 'new', Verstak::Schema::device_id('both 2'), Verstak::Schema::token('both 2'),
-        '01234567', 'cdef', 'x', 'x', 'x', 0);
+        '01234567', 'cdef', 'x', 'x', 'x', 0, 1000, 1000);
     $schema->blocked($second);
     $first->commit;
     is($schema->result($second)->[0]{auth}, 0, 'the second waits and pairs');

@@ -513,7 +513,7 @@ subtest 'everything at once' => sub {
             }) x 2,
             (sub ($u) {
                 my $id = $call->(pair_begin => $u, $from, 1e9, $hour)->{user_id} // return;
-                my $row = $call->(pair_finish => $id, 'h', $pick->('v', 'w'), Verstak::Schema::device_id("$seed " . ++$n), token("d $seed $n"), '01234567', 'cdef', 'x', 'x', $from, 't');
+                my $row = $call->(pair_finish => $id, 'h', $pick->('v', 'w'), Verstak::Schema::device_id("$seed " . ++$n), token("d $seed $n"), '01234567', 'cdef', 'x', 'x', $from, 't', 1000, 1000);
                 push @devices, "$seed $n" if $row->{auth} == 0;
             }) x 2,
             (sub ($u) { $call->(sync_push => Verstak::Schema::push_parameters(token('d ' . $live->(@devices)), [{ op_id => "$seed " . ++$n }])) }) x 3,

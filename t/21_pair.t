@@ -301,6 +301,23 @@ subtest 'revoke-device' => sub {
     is_json_answer(me($here->{device_token}), 'this device goes on');
 };
 
+subtest 'a user has so many devices and vaults, and no more' => sub {
+    my $small = Verstak::Server->new(config => { 'limits.devices' => 2, 'limits.vaults' => 2, 'attempts.pair' => 1000 });
+    my ($user, $secret) = $small->create_user;
+    my $try = sub (%field) {
+        return $small->request(POST => '/api/client/pair', json => { login => $user, password => $secret, %field });
+    };
+    my @device = map { is_json_answer($try->(vault_id => $_), "a device of vault $_") } 'one', 'two';
+    is_error($try->(vault_id => 'one'), 409, 'conflict', 'a third device', 'too many devices; revoke one that is no longer used');
+    is $small->request(POST => '/api/client/revoke-current', token => $device[0]{device_token})->status, 200, 'one is revoked';
+    is_error($try->(vault_id => 'three'), 409, 'conflict', 'a third vault', 'too many vaults');
+    is_json_answer($try->(vault_id => 'one'), 'another device of a vault that is there');
+    is_deeply [ $small->dbh->selectrow_array('SELECT count(*), count(revoked_at) FROM devices') ], [ 2, 0 ],
+        'the revoked one is forgotten';
+    is $small->request(GET => '/api/client/me', token => $device[0]{device_token})->status, 401, 'and remains out';
+    is_json_answer($small->request(GET => '/api/client/me', token => $device[1]{device_token}), 'the other one goes on');
+};
+
 subtest 'unknown account and wrong password take the same time' => sub {
     my $slow = Verstak::Server->new(config => { 'password.cost' => 10, 'server.workers' => 1 });
     my ($user) = $slow->create_user;

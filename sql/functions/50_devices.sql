@@ -1,14 +1,18 @@
 -- The right password was given: makes the vault, if need be, and the device. a_password_hash is the one that was checked; an
--- account that changed meanwhile is refused. auth: 0 ok, 1 gone or changed, 3 blocked, 4 address not confirmed.
+-- account that changed meanwhile is refused. auth: 0 ok, 1 gone or changed, 3 blocked, 4 address not confirmed, 5 too many
+-- devices, 6 too many vaults. A user has a_devices rows of devices at most: those that were revoked first give way.
 CREATE OR REPLACE FUNCTION device_pair(
     a_user bigint, a_password_hash text, a_vault_key text, a_device text, a_token bytea, a_token_first text,
     a_token_last text, a_name text, a_client_version text, a_address text, a_notice bool,
+    a_devices bigint, a_vaults bigint,
     OUT auth int, OUT user_name text, OUT vault_id text, OUT server_time timestamptz)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    t_key   text := coalesce(nullif(a_vault_key, ''), 'legacy:' || a_user);
-    t_vault bigint;
+    t_key    text := coalesce(nullif(a_vault_key, ''), 'legacy:' || a_user);
+    t_vault  bigint;
+    t_active bigint;
+    t_extra  bigint;      -- rows that have to go before one is added
 BEGIN
     server_time := now();
     SELECT CASE WHEN u.password_hash <> a_password_hash THEN 1
@@ -22,6 +26,22 @@ BEGIN
                             CASE auth WHEN 3 THEN 'account blocked' WHEN 4 THEN 'email not confirmed'
                                       ELSE 'account changed' END);
         RETURN;
+    END IF;
+    SELECT count(*) FILTER (WHERE d.revoked_at IS NULL), count(*) - a_devices + 1
+    INTO t_active, t_extra FROM devices d WHERE d.user_id = a_user;
+    auth := CASE WHEN t_active >= a_devices THEN 5
+                 WHEN (SELECT count(*) FROM vaults v WHERE v.user_id = a_user) >= a_vaults
+                      AND NOT EXISTS (SELECT FROM vaults v WHERE v.user_id = a_user AND v.vault_key = t_key) THEN 6
+                 ELSE 0 END;
+    IF auth <> 0 THEN
+        PERFORM audit_write('user:' || user_name, 'pair.refused', a_name, a_address,
+                            CASE auth WHEN 5 THEN 'too many devices' ELSE 'too many vaults' END);
+        RETURN;
+    END IF;
+    IF t_extra > 0 THEN
+        DELETE FROM devices WHERE id = ANY (ARRAY(SELECT d.id FROM devices d
+                                                  WHERE d.user_id = a_user AND d.revoked_at IS NOT NULL
+                                                  ORDER BY d.revoked_at, d.id LIMIT t_extra));
     END IF;
     INSERT INTO vaults (user_id, vault_key) VALUES (a_user, t_key) ON CONFLICT (user_id, vault_key) DO NOTHING;
     SELECT v.id INTO STRICT t_vault FROM vaults v WHERE v.user_id = a_user AND v.vault_key = t_key;

@@ -3,7 +3,8 @@
  *   pair_post        read and check the fields; count the attempt and find the account
  *   pair_begun       429, or the password to a hashing thread: a dummy hash when there is no such account
  *   pair_checked     401, or make token and device
- *   pair_finished    403 for blocked and unconfirmed accounts (only now, after the right password), or the device
+ *   pair_finished    403 for blocked and unconfirmed accounts (only now, after the right password), 409 when there are
+ *                    too many devices or vaults, or the device
  */
 #include <string.h>
 
@@ -36,7 +37,14 @@ struct pair {
 };
 
 enum { FINISHED_AUTH, FINISHED_USER_NAME, FINISHED_VAULT_ID, FINISHED_SERVER_TIME };
-enum { FINISHED_OK = 0, FINISHED_GONE = 1, FINISHED_BLOCKED = 3, FINISHED_UNCONFIRMED = 4 };
+enum {
+    FINISHED_OK = 0,
+    FINISHED_GONE = 1,
+    FINISHED_BLOCKED = 3,
+    FINISHED_UNCONFIRMED = 4,
+    FINISHED_DEVICES = 5,
+    FINISHED_VAULTS = 6
+};
 
 static void pair_end(void *data)
 {
@@ -74,6 +82,12 @@ static void pair_finished(struct http_request *request, const struct db_result *
     case FINISHED_UNCONFIRMED:
         reply_error_text(request, ERROR_FORBIDDEN, "email not confirmed");
         return;
+    case FINISHED_DEVICES:
+        reply_error_text(request, ERROR_CONFLICT, "too many devices; revoke one that is no longer used");
+        return;
+    case FINISHED_VAULTS:
+        reply_error_text(request, ERROR_CONFLICT, "too many vaults");
+        return;
     default: /* gone or with another password since it was checked */
         reply_error_text(request, ERROR_UNAUTHORIZED, "invalid login or password");
     }
@@ -104,6 +118,8 @@ static void pair_checked(struct http_request *request, bool right)
     db_params_text(&params, pair->client_version.s, pair->client_version.len);
     db_params_str(&params, http_request_address(request));
     db_params_bool(&params, http_request_config(request)->mail_device_notice);
+    db_params_int8(&params, http_request_config(request)->limits_devices);
+    db_params_int8(&params, http_request_config(request)->limits_vaults);
     http_request_query(request, STMT_PAIR_FINISH, &params, pair_finished);
 }
 

@@ -108,7 +108,7 @@ sub user ($self, $dbh, $name, $email = q()) {
 # Pairs the device $name of the user and returns its token hash.
 sub pair ($self, $dbh, $user_id, $user, $name, $vault = q(), %option) {
     my $row = $self->one($dbh, pair_finish => $user_id, "hash of $user", $vault, device_id($name), token($name),
-        '01234567', 'cdef', "device $name", '1.0', '192.0.2.1', $option{notice} // 'f');
+        '01234567', 'cdef', "device $name", '1.0', '192.0.2.1', $option{notice} // 'f', 1000, 1000);
     die "cannot pair $name\n" if $row->{auth} != 0;
     return token($name);
 }
