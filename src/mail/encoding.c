@@ -153,6 +153,13 @@ static bool encoding_is_plain(unsigned char c, bool last)
     return (c > 0x20 && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !last);
 }
 
+/* Columns that must be free for the byte at text: those of its whole character, which is not torn apart. */
+static size_t encoding_width(const char *text, size_t len)
+{
+    size_t size = utf8_sequence(text, len);
+    return encoding_is_plain((unsigned char)*text, len == 1) ? 1 : size > 1 ? 3 * size : 3;
+}
+
 static void encoding_quoted_line(const char *text, size_t len, struct strbuf *out)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -160,8 +167,8 @@ static void encoding_quoted_line(const char *text, size_t len, struct strbuf *ou
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         bool plain = encoding_is_plain(c, i + 1 == len);
-        /* the last place is the soft line break's, but at the end of the line */
-        if (column + (plain ? 1 : 3) > ENCODING_LINE_MAX - (i + 1 < len)) {
+        /* the last place is the soft line break's */
+        if (column + encoding_width(text + i, len - i) > ENCODING_LINE_MAX - 1) {
             strbuf_append(out, "=\r\n", 3);
             column = 0;
         }

@@ -139,6 +139,7 @@ static bool decode_quoted(const char *text, struct strbuf *out)
             (len && isblank((unsigned char)text[len - 1])))
             return false;
         bool soft = len && text[len - 1] == '=';
+        size_t begin = out->len;
         for (size_t i = 0; i < len - soft; i++) {
             unsigned byte = (unsigned char)text[i];
             if (byte == '=' && (i + 2 >= len || sscanf(text + i + 1, "%2X", &byte) != 1))
@@ -146,6 +147,8 @@ static bool decode_quoted(const char *text, struct strbuf *out)
             i += text[i] == '=' ? 2 : 0;
             strbuf_append_char(out, (char)byte);
         }
+        if (!utf8_valid(out->data + begin, out->len - begin))
+            return false; /* a character that was torn apart */
         if (!soft)
             strbuf_append_char(out, '\n');
         text += len + 2;
