@@ -4,14 +4,18 @@ use v5.36;
 use Bench::Figures qw(figure note median rounds seconds);
 use Bench::Load    qw(wrk wrk_plain pgbench prober percentile);
 use Bench::Nginx;
+use Bench::SmtpSink;
 use Digest::SHA qw(sha256);
 use File::Temp;
 use File::Basename qw(dirname);
 use List::Util ();
+use Verstak::Outbox;
 use Verstak::Postgres;
 use Verstak::Processes qw(slurp);
 use Time::HiRes qw(time);
 use Verstak::Server;
+use Verstak::Smtp;
+use Verstak::Wait qw(wait_for);
 
 my $queries = dirname(__FILE__) . '/../../../sql/queries';
 
@@ -285,6 +289,63 @@ sub part_blobs () {
         }
     );
     note('health p99 during up- and downloads', percentile(0.99, @latency), 'ms', most => 20);
+    $server->stop;
+    return;
+}
+
+# --- mail ------------------------------------------------------------------------------------------------------------
+
+# Seconds until $count mails, which were in the outbox when the mailer began, are sent.
+sub drain ($server, $outbox, $count) {
+    state $number = 0;
+    my ($mailer) = $server->pids_of('mailer');
+    kill STOP => $mailer;
+    $outbox->notices(map { 'drain-' . ++$number . '@example.org' } 1 .. $count);
+    my $start = time;
+    kill CONT => $mailer;
+    wait_for("$count mails to be sent", 600, sub { !$outbox->waiting });
+    return time - $start;
+}
+
+# A message as the server sends it.
+sub real_message () {
+    my $smtp   = Verstak::Smtp->new;
+    my $server = server($smtp->config);
+    Verstak::Outbox->new($server)->notice('drain-1@example.org');
+    my $raw = $smtp->mail_to('drain-1@example.org')->raw;
+    $server->stop;
+    return $raw;
+}
+
+# curl's configuration for $count mails one after another over one connection.
+sub curl_mails ($scratch, $port, $count) {
+    my $message = scratch_file($scratch, 'message', real_message());
+    my @mail    = map {
+        qq(url = "smtp://127.0.0.1:$port/example.org"\nmail-from = "verstak\@example.org"\nmail-rcpt = "drain-$_\@example.org"\nupload-file = "$message"\n)
+    } 1 .. $count;
+    return scratch_file($scratch, 'curl', join "next\n", @mail);
+}
+
+sub part_mail () {
+    my $count   = $ENV{BENCH_MAILS} // 2000;
+    my $scratch = scratch();
+    my $sink    = Bench::SmtpSink->new;
+    my $curl    = curl_mails($scratch, $sink->port, $count);
+    my $server  = server('smtp.host' => '127.0.0.1', 'smtp.port' => $sink->port, 'smtp.security' => 'none', 'smtp.from' => 'verstak@example.org');
+    my $outbox  = Verstak::Outbox->new($server);
+    my ($ours, $reference) = by_turns(
+        sub { $count / drain($server, $outbox, $count) },
+        sub {
+            my $start = time;
+            system('curl', '-sS', '-K', $curl) == 0 or die "curl failed\n";
+            return $count / (time - $start);
+        }
+    );
+    figure("$count mails out of the outbox to Postfix's smtp-sink / curl, one after another over one connection", $ours, $reference, 'mail/s', least => 1);
+    my $rate;
+    my @latency = prober($server->port, sub { $rate = 10_000 / drain($server, $outbox, 10_000) });
+    note('mails a second while 10,000 drain and health is asked', $rate, 'mail/s');
+    note('health p99 while 10,000 mails drain', percentile(0.99, @latency), 'ms', most => 20);
     $server->stop;
     return;
 }
