@@ -238,7 +238,7 @@ subtest 'reset' => sub {
     $dbh->do(q{UPDATE email_tokens SET expires_at = now() WHERE token_hash = $1}, undef, token('r3'));
     is_deeply([usable('r3'), @{ reset_by('r3') }], [0, 0, undef], 'nor an expired one');
     is(account('dora')->{password_hash}, 'hash of dora', 'the password is the old one');
-    some(user_email_change => [], token('dora 1'), 'hash of dora', 'thief@example.org', token('thief'), secret('thief'), $from);
+    some(user_email_change => [], token('dora 1'), 'hash of dora', 'thief@example.org', token('thief'), secret('thief'), $from, 1000, $hour);
 
     is_deeply(reset_by('r1', 'reset hash'), [1, 'dora'], 'reset');
     is(account('dora')->{password_hash}, 'reset hash', 'a new password');
@@ -310,7 +310,7 @@ subtest 'sessions' => sub {
     # Only a lock makes this possible: blocking ends the sessions.
     $dbh->do('UPDATE users SET blocked_at = now() WHERE id = $1', undef, $id);
     for my $case ([user_me => ()], [user_devices => ()], [user_password_begin => $from, 5, $hour], [user_device_revoke => 'd', 'hash of emil', $from],
-        [user_password_change => 'hash of emil', 'x', $from], [user_email_change => 'hash of emil', 'x@y', token('x'), 'x', $from],
+        [user_password_change => 'hash of emil', 'x', $from], [user_email_change => 'hash of emil', 'x@y', token('x'), 'x', $from, 5, $hour],
         [user_logout => $from], [user_logout_all => $from], [user_delete_self => 'hash of emil', $from]) {
         my ($name, @rest) = @$case;
         my $row = one($name => token('e10'), @rest);
@@ -350,7 +350,7 @@ subtest 'change of password' => sub {
     my $id = user('gerda');
     login('gerda', "g$_") for 1 .. 3;
     forgot('gerda@example.org', 'g reset');
-    one(user_email_change => token('g1'), 'hash of gerda', 'thief@example.org', token('g thief'), 's', $from);
+    one(user_email_change => token('g1'), 'hash of gerda', 'thief@example.org', token('g thief'), 's', $from, 1000, $hour);
     my $change = sub ($session, $checked, $new) { return one(user_password_change => token($session), $checked, $new, $from)->{changed} };
     is($change->('g1', 'old hash', 'x'), 0, 'not when it changed since it was checked');
     is_deeply([auth('g2'), usable('g reset'), account('gerda')->{password_hash}], [0, 1, 'hash of gerda'], 'nothing is done');
@@ -370,8 +370,9 @@ subtest 'change of address' => sub {
     my $id = user('heidi');
     user('taken');
     login('heidi', 'h');
+    my $limit = 1000;
     my $change = sub ($email, $token, $hash = 'hash of heidi') {
-        return some(user_email_change => [qw(error_code error_detail)], token('h'), $hash, $email, token($token), secret($token), $from);
+        return some(user_email_change => [qw(error_code error_detail)], token('h'), $hash, $email, token($token), secret($token), $from, $limit, $hour);
     };
     is_deeply($change->('new@example.org', 'h1', 'old hash'), ['forbidden', 'the password has been changed'], 'not after another password');
     is_deeply($change->('TAKEN@example.org', 'h1'), ['conflict', 'e-mail address is taken'], 'taken');
@@ -394,6 +395,20 @@ subtest 'change of address' => sub {
     is_deeply($change->('Second@Example.org', 'h3'), [undef, undef], 'another spelling');
     is_deeply([confirm('h3')->[0], account('heidi')->{email}], [1, 'Second@Example.org'], 'is a change');
     is(scalar @{ mails('eidi') }, 1, 'that tells nobody anything');
+    user('mick');
+    login('mick', 'mick');
+    one(user_email_change => token('mick'), 'hash of mick', "mic\x{212a}\@example.org", token('kelvin'), 's', $from, 5, $hour);
+    is_deeply([confirm('kelvin')->[0], mails('mick@')], [1, ["address_changed mick\@example.org mic\x{212a}\@example.org"]],
+        'letters that only look equal to the database are another mailbox: the former one is told');
+
+    $limit = 2;
+    my $wait = sub ($email) {
+        return one(user_email_change => token('h'), 'hash of heidi', $email, token("spam $email" . rand), 's', $from, $limit, $hour)->{wait_seconds};
+    };
+    is_deeply([map { $wait->($_) ? 1 : 0 } 'spam@example.org', 'Spam@example.org', 'spam@example.org', 'ham@example.org'], [0, 0, 1, 0],
+        'a new address is written to as often as one that registers');
+    is(one(register_begin => 'x', 'spam@example.org', '10.9.9.9', $limit, $hour, q())->{wait_seconds} ? 1 : 0, 1, 'both count together');
+    $limit = 1000;
 
     $change->('wanted@example.org', 'h4');
     $schema->user($dbh, 'quick', 'Wanted@example.org');
@@ -425,7 +440,7 @@ subtest 'deletion' => sub {
     one(sync_push => Verstak::Schema::push_parameters(token('ida 1'), [{ op_id => 'o' }]));
     login('ida', $_) for 'i1', 'i2';
     login('ian', 'i3');
-    one(user_email_change => token('i1'), 'hash of ida', 'ida2@example.org', token('i mail'), 's', $from);
+    one(user_email_change => token('i1'), 'hash of ida', 'ida2@example.org', token('i mail'), 's', $from, 1000, $hour);
     forgot('ida@example.org', 'i reset');
     is(one(user_delete_self => token('i1'), 'old hash', $from)->{deleted}, 0, 'not after another password');
     is(auth('i1'), 0, 'still there');
@@ -521,7 +536,7 @@ subtest 'everything at once' => sub {
             sub ($u) { $call->(device_touch => token('d ' . $live->(@devices)), $from) },
             sub ($u) { $call->(user_device_revoke => $live->(@sessions), Verstak::Schema::device_id($live->(@devices)), 'h', $from) },
             sub ($u) { $call->(user_password_change => $live->(@sessions), 'h', 'h', $from) },
-            (sub ($u) { my $t = token("$seed " . ++$n); push @tokens, $t; $call->(user_email_change => $live->(@sessions), 'h', $pick->(@names) . $pick->('@example.org', '@example.com'), $t, 's', $from) }) x 2,
+            (sub ($u) { my $t = token("$seed " . ++$n); push @tokens, $t; $call->(user_email_change => $live->(@sessions), 'h', $pick->(@names) . $pick->('@example.org', '@example.com'), $t, 's', $from, 1_000_000, $hour) }) x 2,
             sub ($u) { $call->(user_logout_all => $live->(@sessions), $from) if rand() < 0.5 },
             sub ($u) { $call->(user_delete_self => $live->(@sessions), 'h', $from) if rand() < 0.5 },
             sub ($u) { $call->(user_set_blocked => $u, $pick->('t', 'f', 'f')) if rand() < 0.3 },

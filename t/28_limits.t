@@ -256,6 +256,25 @@ subtest 'the password that a change asks for' => sub {
     is_status($server->request(GET => '/api/v1/user/me', token => $session->{token}), 200, 'what asks for no password goes on');
 };
 
+subtest 'an address that somebody wants to have' => sub {
+    my $email = new_email();
+    my $ask   = sub ($person, $to) {
+        my $session = $people->session({ username => $person, password => $password }, local => address());
+        return $server->request(
+            POST  => '/api/v1/user/email',
+            token => $session->{token},
+            local => address(),
+            json  => { password => $password, email => $to }
+        );
+    };
+    my @name = map { ($server->create_user)[0] } 1 .. 4;
+    is_status($ask->($name[$_], $email), 200, "written to, $_") for 0 .. 2;
+    is_limited($ask->($name[3], uc $email), 'no more, whoever asks', 3600);
+    is_limited($server->request(POST => $account{register}{path}, local => address(), json => $account{register}{body}->($email)),
+        'by registering neither', 3600);
+    is_status($ask->($name[3], new_email()), 200, 'another address');
+};
+
 subtest 'behind a proxy' => sub {
     my ($proxy, $second) = ('127.0.1.1', '127.0.2.1');
     my $number = 0;

@@ -128,10 +128,12 @@ BEGIN
     PERFORM token_void('confirm', a_user), token_void('address_confirm', a_user);
     IF t_old.email_key IS DISTINCT FROM t_new.email_key THEN
         PERFORM token_void_reset(t_old.email_key), token_void_reset(t_new.email_key);
-        IF t_old.confirmed_at IS NOT NULL AND t_old.email IS NOT NULL THEN
-            PERFORM mail_put('address_changed', a_user, t_old.email, t_old.locale, NULL, NULL, coalesce(t_new.email, ''),
-                             now() + interval '48 hours');
-        END IF;
+    END IF;
+    -- Letters beyond ASCII that are equal to others in the database's eyes make another mailbox (a Kelvin sign for a k).
+    IF lower(t_old.email COLLATE "C") IS DISTINCT FROM lower(t_new.email COLLATE "C")
+       AND t_old.confirmed_at IS NOT NULL AND t_old.email IS NOT NULL THEN
+        PERFORM mail_put('address_changed', a_user, t_old.email, t_old.locale, NULL, NULL, coalesce(t_new.email, ''),
+                         now() + interval '48 hours');
     END IF;
 END $$;
 

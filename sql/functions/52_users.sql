@@ -87,9 +87,11 @@ BEGIN
 END $$;
 
 -- Asks the new address whether it is the user's; the account has its old one until then. Of several wishes the last one counts.
+-- Attempts count by the new address, together with those of register: it may be a stranger's, who is spared the mails.
 CREATE OR REPLACE FUNCTION user_email_change(
     a_token bytea, a_checked text, a_email text, a_email_token bytea, a_secret text, a_address text,
-    OUT auth int, OUT user_name text, OUT error_code text, OUT error_detail text)
+    a_limit bigint, a_window bigint,
+    OUT auth int, OUT user_name text, OUT wait_seconds int, OUT error_code text, OUT error_detail text)
 LANGUAGE plpgsql AS $$
 DECLARE
     p user_principals := user_lock(a_token);
@@ -104,6 +106,10 @@ BEGIN
     IF u.password_hash <> a_checked THEN
         error_code := 'forbidden';
         error_detail := 'the password has been changed';
+        RETURN;
+    END IF;
+    wait_seconds := attempt_take('register', attempt_login(a_email), a_limit, a_window);
+    IF wait_seconds > 0 THEN
         RETURN;
     END IF;
     PERFORM account_unclaim(NULL, a_email, a_address);
@@ -123,6 +129,7 @@ BEGIN
 EXCEPTION WHEN check_violation THEN
     auth := p.auth;
     user_name := p.user_name;
+    wait_seconds := 0;
     error_code := 'invalid_request';
     error_detail := 'invalid e-mail address';
 END $$;

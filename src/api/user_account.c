@@ -3,7 +3,7 @@
  * begins with the password (api/user_password.c); the steps after it:
  *
  *   password  password_allowed (hash the new one), password_hashed (set it, end the other sessions), password_changed
- *   email     email_allowed (token and e-mail to the new address), email_asked
+ *   email     email_allowed (token and e-mail to the new address), email_asked (429: it got too many)
  *   delete    delete_allowed (the account and what it owns; blobs go with the janitor), account_deleted
  */
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "api/statement_error.h"
 #include "api/user_password.h"
 #include "auth/accounts.h"
+#include "auth/attempts.h"
 #include "auth/csrf.h"
 #include "auth/tokens.h"
 #include "core/json_write.h"
@@ -33,9 +34,9 @@ enum { /* columns of user_me */
        ME_CREATED_AT,
        ME_EXPIRES_AT
 };
-enum { PASSWORD_CHANGED = 2 }; /* of user_password_change */
-enum { EMAIL_ERROR_CODE = 2 }; /* of user_email_change */
-enum { DELETE_DELETED = 2 };   /* of user_delete_self */
+enum { PASSWORD_CHANGED = 2 };                     /* of user_password_change */
+enum { EMAIL_WAIT_SECONDS = 2, EMAIL_ERROR_CODE }; /* of user_email_change */
+enum { DELETE_DELETED = 2 };                       /* of user_delete_self */
 
 struct change {
     struct user_password asked; /* first: user_password.h */
@@ -131,12 +132,16 @@ void user_account_password(struct http_request *request)
 
 static void email_asked(struct http_request *request, const struct db_result *result)
 {
-    if (!statement_error_answered(request, result, EMAIL_ERROR_CODE))
+    int64_t wait = db_result_int(result, 0, EMAIL_WAIT_SECONDS);
+    if (wait > 0)
+        reply_retry_after(request, ERROR_RATE_LIMITED, wait);
+    else if (!statement_error_answered(request, result, EMAIL_ERROR_CODE))
         reply_status(request, "confirmation_sent");
 }
 
 static void email_allowed(struct http_request *request, const char *hash)
 {
+    const struct attempt_limit limit = attempt_limit(http_request_config(request), ATTEMPT_REGISTER);
     struct change *change = http_request_data(request);
     struct db_params params;
 
@@ -148,6 +153,8 @@ static void email_allowed(struct http_request *request, const char *hash)
     db_params_bytes(&params, change->token.hash, sizeof(change->token.hash));
     db_params_str(&params, change->token.text);
     db_params_str(&params, http_request_address(request));
+    db_params_int8(&params, limit.limit);
+    db_params_int8(&params, limit.window_ms);
     http_request_query(request, STMT_USER_EMAIL_CHANGE, &params, email_asked);
 }
 
