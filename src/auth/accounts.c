@@ -8,7 +8,22 @@
 #include "auth/passwords.h"
 #include "core/utf8.h"
 
-/* C0 controls and DEL, and the C1 controls as UTF-8. */
+/*
+ * What nobody sees but turns a text around or breaks its line, so that one name passes for another or for what stands
+ * around it: U+200B, the marks of direction U+200E to U+200F, U+2028 to U+202E and U+2066 to U+2069, U+2060, U+FEFF.
+ * Not the joiners U+200C and U+200D, which some scripts need. s has three bytes.
+ */
+static bool is_invisible(const char *s)
+{
+    unsigned char last = (unsigned char)s[2];
+    if (memcmp(s, "\xe2\x80", 2) == 0)
+        return last == 0x8b || last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+    if (memcmp(s, "\xe2\x81", 2) == 0)
+        return last == 0xa0 || (last >= 0xa6 && last <= 0xa9);
+    return memcmp(s, "\xef\xbb\xbf", 3) == 0;
+}
+
+/* C0 controls and DEL, the C1 controls as UTF-8, and what acts like them. */
 static bool has_control(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -16,6 +31,8 @@ static bool has_control(const char *s, size_t len)
         if (c < 0x20 || c == 0x7f)
             return true;
         if (c == 0xc2 && i + 1 < len && (unsigned char)s[i + 1] < 0xa0)
+            return true;
+        if (i + 2 < len && is_invisible(s + i))
             return true;
     }
     return false;

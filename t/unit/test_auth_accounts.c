@@ -40,6 +40,13 @@ static void test_names(void)
          false},
         {"a\xff", false},
         {"a\xc3", false},
+        {"a\xe2\x80\xaelrac", false},           /* U+202E turns what follows around */
+        {"a\xe2\x80\xa8z", false},              /* U+2028 is a line's end */
+        {"a\xe2\x80\x8bz", false},              /* U+200B looks like "az" */
+        {"a\xe2\x81\xa6z", false},              /* U+2066 */
+        {"a\xef\xbb\xbfz", false},              /* U+FEFF */
+        {"\xd9\x85\xe2\x80\x8c\xd9\x85", true}, /* U+200C, a joiner of Persian */
+        {"a \xe2\x80\x93 z", true},             /* a dash */
         {"\xed\xa0\x80", false},
         {"a\xc3\xa0", true}, /* ends with the byte of a no-break space, which it is not */
     };
@@ -157,9 +164,10 @@ static void test_attempts(void)
         const char *name;
         int64_t limit, window_ms;
     } expected[ATTEMPT_COUNT] = {
-        [ATTEMPT_NONE] = {"none", 0, 0},         [ATTEMPT_PAIR] = {"pair", 5, 900000},
-        [ATTEMPT_LOGIN] = {"login", 10, 600000}, [ATTEMPT_REGISTER] = {"register", 6, 3600000},
-        [ATTEMPT_RESET] = {"reset", 8, 3600001}, [ATTEMPT_ADMIN] = {"admin", 11, 600001},
+        [ATTEMPT_NONE] = {"none", 0, 0},           [ATTEMPT_PAIR] = {"pair", 5, 900000},
+        [ATTEMPT_LOGIN] = {"login", 10, 600000},   [ATTEMPT_REGISTER] = {"register", 6, 3600000},
+        [ATTEMPT_FORGOT] = {"forgot", 6, 3600000}, [ATTEMPT_RESET] = {"reset", 8, 3600001},
+        [ATTEMPT_ADMIN] = {"admin", 11, 600001},
     };
     for (enum attempt_class class = ATTEMPT_NONE; class < ATTEMPT_COUNT; class ++) {
         struct attempt_limit got = attempt_limit(&config, class);
