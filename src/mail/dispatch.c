@@ -124,6 +124,8 @@ static uint64_t dispatch_wait(const struct dispatch *d, uint64_t now)
     uint64_t at = dispatch_earlier(d->poll_at, d->rest_at);
     if (d->database_away)
         at = d->database_at;
+    else if (d->settings_due || (!d->sender && !d->due_at))
+        at = now;
     else if (d->sender && dispatch_room(d))
         at = dispatch_earlier(at, d->pause.on && d->pause.until > d->due_at ? d->pause.until : d->due_at);
     if (!d->database_away)
@@ -213,16 +215,21 @@ static bool dispatch_claim(struct dispatch *d, struct strbuf *error)
 
 /* --- turns --- */
 
-static void dispatch_poll(struct dispatch *d, uint64_t now)
+static void dispatch_hear(struct dispatch *d)
 {
     bool mail = false;
     outbox_notices(&d->outbox, &mail, &d->settings_due);
-    if (now >= d->poll_at) {
-        d->poll_at = now + (uint64_t)d->config->mail_poll;
-        d->settings_due = mail = true;
-    }
     if (mail)
         d->due_at = 0;
+}
+
+static void dispatch_poll(struct dispatch *d, uint64_t now)
+{
+    if (now < d->poll_at)
+        return;
+    d->poll_at = now + (uint64_t)d->config->mail_poll;
+    d->due_at = 0;
+    d->settings_due = true;
 }
 
 /* Connections that have had nothing to do for a while are of no use to the server. */
@@ -241,12 +248,13 @@ static bool dispatch_work(struct dispatch *d, struct strbuf *error)
 {
     if (!dispatch_connect(d, error))
         return false;
+    dispatch_hear(d);
     dispatch_poll(d, clock_mono_ms());
     if (!dispatch_settings(d, error) || !dispatch_record(d, error))
         return false;
-    if (d->sender)
-        return dispatch_claim(d, error);
-    return d->due_at > 0 || dispatch_look_ahead(d, error);
+    bool ok = d->sender ? dispatch_claim(d, error) : d->due_at > 0 || dispatch_look_ahead(d, error);
+    dispatch_hear(d); /* what came with the answers: the descriptor does not tell of it any more */
+    return ok;
 }
 
 uint64_t dispatch_turn(struct dispatch *dispatch)

@@ -52,6 +52,7 @@ static void dispatch_change(struct dispatch *d)
 {
     struct strbuf url = STRBUF_INIT;
     sender_free(&d->sender);
+    d->epoll_sender = -1; /* closed, and so not watched any more; the next one may get the same number */
     mail_settings_release(&d->settings);
     d->settings = d->next_settings;
     d->next_settings = (struct mail_settings){0};

@@ -170,7 +170,10 @@ static void outbox_log(const struct outbox_note *note, const char *state, int64_
                  (next_in + 999) / 1000, note->answer);
 }
 
-/* A row that the answer has not is not ours any more: another mailer took it, or its account is gone. */
+/*
+ * A row that the answer has not is not ours any more: written down before the database was lost, its account is gone,
+ * or another mailer took it.
+ */
 static void outbox_log_note(const struct db_result *result, const struct outbox_note *note)
 {
     for (int row = 0; row < db_result_rows(result); row++) {
@@ -180,8 +183,8 @@ static void outbox_log_note(const struct db_result *result, const struct outbox_
         return;
     }
     if (note->outcome == OUTBOX_SENT)
-        log_warning("e-mail %" PRId64 " (%s) to %s: sent, but it was not ours any more: %s", note->mail->id,
-                    note->mail->template, note->mail->recipient, note->answer);
+        log_info("e-mail %" PRId64 " (%s) to %s: sent, and not in the outbox under our name any more: %s",
+                 note->mail->id, note->mail->template, note->mail->recipient, note->answer);
 }
 
 static void outbox_bind_notes(struct db_params *params, const struct outbox_note *notes, size_t count)
