@@ -432,6 +432,57 @@ subtest 'change of address' => sub {
     is_deeply(mails('race'), [], 'and taken back');
 };
 
+subtest 'many people' => sub {
+    empty();
+    $dbh->do($_) for q{INSERT INTO users (name, email, password_hash, confirmed_at)
+                       SELECT 'many' || n, 'many' || n || '@example.org', 'hash of many', now() FROM generate_series(1, 20000) n},
+        q{INSERT INTO vaults (user_id, vault_key) SELECT id, 'legacy:' || id FROM users WHERE name LIKE 'many%'},
+        q{INSERT INTO devices (public_id, vault_id, user_id, name, token_hash, token_first, token_last)
+          SELECT 'dev_' || left(md5(id::text), 24), id, user_id, 'x', sha256(id::text::bytea), '12345678', '1234' FROM vaults
+          WHERE user_id IN (SELECT id FROM users WHERE name LIKE 'many%')},
+        q{INSERT INTO user_sessions (token_hash, user_id, expires_at) SELECT sha256(id::text::bytea), id, now() + interval '1 day' FROM users WHERE name LIKE 'many%'},
+        q{INSERT INTO email_tokens (token_hash, purpose, email, expires_at) SELECT sha256(name::bytea), 'reset', email, now() + interval '1 hour' FROM users WHERE name LIKE 'many%'},
+        q{INSERT INTO email_tokens (token_hash, purpose, user_id, email, expires_at)
+          SELECT sha256((name || 'x')::bytea), 'address_confirm', id, email, now() + interval '1 hour' FROM users WHERE name LIKE 'many%'},
+        q{INSERT INTO email_outbox (template, user_id, recipient, locale, detail, expires_at)
+          SELECT 'device_paired', id, email, 'en', '', now() + interval '1 hour' FROM users WHERE name LIKE 'many%'};
+    my $id = account('many7')->{id};
+    my @call = (
+        [pair_begin => 'MANY7', $from, 1000, $hour], [login_begin => 'Many7@example.org', $from, 1000, $hour],
+        [user_login => $id, 'hash of many', token('m7'), $hour, '\x', $from], [user_me => token('m7')], [user_devices => token('m7')],
+        [user_password_begin => token('m7'), $from, 1000, $hour], [user_device_revoke => token('m7'), 'dev_x', 'hash of many', $from],
+        [register_begin => 'many8', 'x@example.org', $from, 1000, $hour, q()], [register_finish => register_parameters('many8', 'x@example.org')],
+        [register_finish => register_parameters('manymore')], [confirm => token('manymore'), $from],
+        [user_email_change => token('m7'), 'hash of many', 'many8@example.org', token('m7 taken'), 's', $from, 1000, $hour],
+        [user_email_change => token('m7'), 'hash of many', 'many7@example.com', token('m7 mail'), 's', $from, 1000, $hour],
+        [confirm => token('m7 mail'), $from], [user_password_change => token('m7'), 'hash of many', 'hash of many', $from],
+        [forgot => 'many7@example.com', 'en', token('m7 reset'), 's', $from, 1000, $hour], [reset_begin => token('m7 reset'), $from, 1000, $hour],
+        [reset_finish => token('m7 reset'), 'hash of many', $from], [user_login => $id, 'hash of many', token('m7b'), $hour, '\x', $from],
+        [admin_user_edit => @admin, $id, 'many7b', 'many7b@example.org', $from], [admin_user_set_password => @admin, $id, 'hash of many', $from],
+        [admin_user_block => @admin, $id, $from], [admin_user_block => @admin, $id, $from], [admin_user_delete => @admin, $id + 1, $from],
+        [admin_key_delete => @admin, 'dev_x', $from], [user_login => $id, 'hash of many', token('m7c'), $hour, '\x', $from],
+        [user_logout => token('m7b'), $from], [user_delete_self => token('m7c'), 'hash of many', $from],
+    );
+    for my $mode ('as they come', 'counted') {
+        $dbh->do('ANALYZE users, devices, vaults, user_sessions, email_tokens, email_outbox') if $mode eq 'counted';
+        for my $call (@call) {
+            my ($name, @parameters) = @$call;
+            my $scans = sub { return $dbh->selectcol_arrayref(q{SELECT relname || ' ' || seq_scan FROM pg_stat_xact_user_tables WHERE relname IN
+                ('users', 'devices', 'vaults', 'user_sessions', 'email_tokens', 'email_outbox') ORDER BY relname}) };
+            $dbh->begin_work;
+            my $before = $scans->();
+            one($name => @parameters);
+            is_deeply($scans->(), $before, "$name walks over no table ($mode)");
+            $mode eq 'counted' ? $dbh->commit : $dbh->rollback;
+        }
+    }
+    ok(!account('many7b'), 'all of it was done');
+    $dbh->do(q{DELETE FROM devices WHERE user_id IN (SELECT id FROM users WHERE name LIKE 'many%')});
+    $dbh->do(q{DELETE FROM vaults WHERE user_id IN (SELECT id FROM users WHERE name LIKE 'many%')});
+    $dbh->do(q{DELETE FROM users WHERE name LIKE 'many%'});
+    empty();
+};
+
 subtest 'deletion' => sub {
     empty();
     my $id = user('ida');

@@ -1,7 +1,7 @@
 -- A user name or an address, whatever its case. Names hold no @, so that at most one account is found.
 CREATE OR REPLACE FUNCTION account_find(a_login text) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT id FROM users
-    WHERE name_key = lower(a_login COLLATE "default") OR email_key = lower(a_login COLLATE "default");
+    WHERE name_key = lower(a_login COLLATE "default") COLLATE "C" OR email_key = lower(a_login COLLATE "default") COLLATE "C";
 $$;
 
 -- A login by password begins: takes the attempts, then says what to check the password against. Unknown accounts get

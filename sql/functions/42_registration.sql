@@ -25,7 +25,7 @@ DECLARE
 BEGIN
     FOR t_user IN
         SELECT u.id FROM users u
-        WHERE (u.name_key = lower(a_name COLLATE "default") OR u.email_key = lower(a_email COLLATE "default"))
+        WHERE (u.name_key = lower(a_name COLLATE "default") COLLATE "C" OR u.email_key = lower(a_email COLLATE "default") COLLATE "C")
           AND u.confirmed_at IS NULL AND u.blocked_at IS NULL AND u.created_at < now() - interval '48 hours'
         ORDER BY u.id FOR UPDATE
     LOOP

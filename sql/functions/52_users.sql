@@ -113,7 +113,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM account_unclaim(NULL, a_email, a_address);
-    IF EXISTS (SELECT FROM users o WHERE o.email_key = lower(a_email COLLATE "default") AND o.id <> u.id) THEN
+    IF EXISTS (SELECT FROM users o WHERE o.email_key = lower(a_email COLLATE "default") COLLATE "C" AND o.id <> u.id) THEN
         error_code := 'conflict';
         error_detail := 'e-mail address is taken';
     ELSIF a_email = u.email THEN
