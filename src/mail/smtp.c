@@ -27,6 +27,7 @@ struct smtp_channel {
     char *password;                      /* never in an answer */
     curl_socket_t sockets[SMTP_SOCKETS]; /* that libcurl has open */
     unsigned socket_count;
+    bool spoilt;           /* what is open is not to be used again */
     struct strbuf message; /* the one under way */
     size_t taken;          /* of it, by libcurl */
     struct smtp_dialogue dialogue;
@@ -71,6 +72,17 @@ static void smtp_quit(struct smtp_channel *c)
 {
     for (unsigned i = 0; i < c->socket_count; i++)
         shutdown(c->sockets[i], SHUT_RD);
+}
+
+/*
+ * libcurl keeps a connection on which the answer to a message did not come in time. On the next message it would take
+ * that answer for the one to MAIL FROM, and so on: each mail would be judged by the answer to the one before.
+ */
+static void smtp_spoil(struct smtp_channel *c)
+{
+    c->spoilt = true;
+    for (unsigned i = 0; i < c->socket_count; i++)
+        shutdown(c->sockets[i], SHUT_RDWR);
 }
 
 static void smtp_on_sent(struct smtp_channel *c, const char *line, size_t len)
@@ -302,7 +314,12 @@ static CURLcode smtp_perform(struct smtp_channel *c, int64_t ms)
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)ms);
     curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect > 0 ? connect : 1));
     curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->message.len);
-    return curl_easy_perform(c->curl);
+    curl_easy_setopt(c->curl, CURLOPT_FRESH_CONNECT, c->spoilt ? 1L : 0L);
+    c->spoilt = false;
+    CURLcode code = curl_easy_perform(c->curl);
+    if (code != CURLE_OK)
+        smtp_spoil(c);
+    return code;
 }
 
 static CURLcode smtp_perform_to(struct smtp_channel *c, const char *recipient)
