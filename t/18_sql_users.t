@@ -325,6 +325,9 @@ subtest 'devices' => sub {
     my $other = user('fritz');
     is($schema->pair($dbh, $id, 'frieda', "frieda $_", 'v', notice => $_ > 1 ? 't' : 'f'), token("frieda $_"), 'pair') for 1 .. 3;
     is_deeply(mails(), ['device_paired frieda@example.org device frieda 2', 'device_paired frieda@example.org device frieda 3'], 'with a notice, where it is wanted');
+    my $busy = user('franz');
+    $schema->pair($dbh, $busy, 'franz', "franz $_", q(), notice => 't') for 1 .. 25;
+    is(scalar @{ mails('franz@') }, 20, 'but not without end');
     $schema->pair($dbh, $other, 'fritz', 'fritz 1');
     login('frieda', 'f1');
     login('fritz', 'f2');

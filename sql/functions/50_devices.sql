@@ -51,7 +51,8 @@ BEGIN
             coalesce(a_address, ''));
     vault_id := t_key;
     PERFORM audit_write('user:' || user_name, 'device.pair', 'device:' || a_device, a_address, a_name);
-    IF a_notice THEN
+    -- Pairing that succeeds is not limited: who pairs all the time does not fill the outbox as well.
+    IF a_notice AND attempt_take('notice', 'user:' || a_user, 20, 3600000) = 0 THEN
         PERFORM mail_notice('device_paired', a_user, a_name);
     END IF;
     DELETE FROM attempts WHERE class = 'pair' AND subject = attempt_address(a_address);
