@@ -161,8 +161,7 @@ for my $what (qw(hang close)) {
             my @to = addresses('other', 12);
             $outbox->wait_state($_, 'sent') for $outbox->notices(@to);
             if ($what eq 'hang' && $step ne 'accepted') {
-                is $outbox->row($one)->{state}, 'sending', 'others are sent while one hangs';
-                like $server->log_like(qr/e-mail $one .*again in/, since => $mark), qr/time/, 'then it is cut off';
+                like $server->log_like(qr/e-mail $one .*again in/, since => $mark), qr/time/, 'it is cut off';
             }
             my $row = $outbox->wait_state($one, 'sent');
             # Where nothing can have been kept a connection that was closed is opened again at once.
@@ -292,6 +291,22 @@ fault 'given up' => sub ($mark) {
     $smtp->remove_rule($rule);
     is $server->admin(POST => "/admin/api/outbox/$id/retry", json => {})->status, 200, 'an admin can have it sent again';
     $outbox->wait_state($id, 'sent');
+};
+
+fault 'one that hangs holds nobody up' => sub ($mark) {
+    $server->write_config('mail.give_up' => undef, 'mail.timeout' => '10m')->signal('HUP');
+    $server->log_like(qr/generation 3 is ready/, since => $mark);
+    my $rule = $smtp->rule(at => 'end', do => 'hang', to => '^one@', times => 1);
+    my $one  = $outbox->notice('one@example.org');
+    wait_for('the fault', 20, sub { $smtp->fired($rule) });
+    my @to = addresses('past', 30);
+    $outbox->wait_state($_, 'sent') for $outbox->notices(@to);
+    is_deeply not_once(@to), {}, 'others arrive';
+    is $outbox->row($one)->{state}, 'sending', 'while it hangs';
+    $smtp->remove_rule($rule);
+    $smtp->stop->start;
+    $outbox->wait_state($one, 'sent');
+    is_deeply not_once('one@example.org'), {}, 'it is sent when the server has left that alone';
 };
 
 is $outbox->waiting, 0, 'nothing waits in the end';

@@ -56,7 +56,7 @@ class Events:
 
 
 class Rules:
-    """The faults, and how often each was met and done; the counts survive other rules being added."""
+    """The faults, and how often each was met and done; the counts survive other rules being added, but not this process."""
 
     def __init__(self):
         self.stamp = None
