@@ -244,6 +244,22 @@ subtest 'a server that hangs does not hold up a restart' => sub {
     is_deeply not_once(['next@example.org'], $first), {}, 'another arrives once';
 };
 
+subtest 'a mail server that thinks for a while is waited for' => sub {
+    my $slow = Verstak::Smtp->new;
+    $server->write_config('mail.timeout' => '30s')->restart;
+    set_smtp(form_for($slow));
+    my $rule = $slow->rule(at => 'end', do => 'slow', seconds => 10, times => 1);
+    my $id   = $outbox->notice('slow@example.org');
+    wait_for('the mail to be there', 20, sub { $slow->fired($rule) });
+    my $old = mailer();
+    $server->signal('HUP');
+    ok wait_until(30, sub { !alive($old) }), 'the old mailer leaves';
+    is $outbox->row($id)->{state}, 'sent', 'with its mail sent';
+    is_deeply not_once(['slow@example.org'], $slow), {}, 'once';
+    set_smtp(form_for($first));
+    $server->write_config('mail.timeout' => '3s')->restart;
+};
+
 subtest 'the mailer is killed' => sub {
     my $killed = mailer();
     my $worker = join ' ', $server->pids_of('worker');

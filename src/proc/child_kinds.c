@@ -45,7 +45,7 @@ const struct child_kind child_kinds[] = {
      .ready_seconds = 60, .stop_signal = SIGTERM, .last_signal = SIGKILL},
     {.name = "mailer", .main = mailer_main, .count = child_kinds_one,
      .restart = CHILD_ALWAYS,
-     .ready_seconds = 30, .stop_seconds = 10, .stop_signal = SIGTERM, .last_signal = SIGKILL},
+     .ready_seconds = 30, .stop_signal = SIGTERM, .last_signal = SIGKILL},
     {.name = "janitor", .main = janitor_main, .count = child_kinds_one,
      .restart = CHILD_ALWAYS,
      .ready_seconds = 30, .stop_seconds = 10, .stop_signal = SIGTERM, .last_signal = SIGKILL},
