@@ -61,6 +61,18 @@ subtest 'a deletion that is not committed' => sub {
     ok wait_until(20, sub { !-e file_of($sha256) && !count_of('blobs', "sha256 = decode('$sha256', 'hex')") }), 'and goes once it can be committed';
 };
 
+subtest 'accounts that nobody confirmed' => sub {
+    my %user = map { $_ => ($server->create_user)[0] } qw(confirmed old young blocked);
+    my $set  = sub ($name, $what) { return $dbh->do("UPDATE users SET $what WHERE name = ?", undef, $user{$name}) };
+    $set->($_, q{created_at = now() - interval '8 days'}) for qw(confirmed blocked);
+    $set->(blocked => 'blocked_at = now(), confirmed_at = NULL');
+    $set->(young   => q{confirmed_at = NULL, created_at = now() - interval '6 days'});
+    $set->(old     => q{confirmed_at = NULL, created_at = now() - interval '8 days'});
+    ok wait_until(20, sub { !count_of('users', "name = '$user{old}'") }), 'go after their retention';
+    is count_of('audit_log', "action = 'user.delete' AND actor = 'janitor' AND subject = 'user:$user{old}'"), 1, 'which the audit log has';
+    is count_of('users', "name = '$user{$_}'"), 1, "not one that is $_" for qw(confirmed young blocked);
+};
+
 subtest 'e-mails' => sub {
     my ($name) = $server->create_user;
     my $put = sub ($to, $token) { $dbh->do(q{SELECT token_put('reset', NULL, ?, 'en', sha256(?::bytea), ?)}, undef, $to, $token, $token) };

@@ -269,10 +269,11 @@ subtest 'SMTP settings' => sub {
         [ smtp_host => 'evil.example.org' ],
         [ smtp_user => 'other' ],
         [ smtp_host => '' ],
-        [ smtp_user => '' ]
+        [ smtp_user => '' ],
+        [ smtp_security => 'none' ]
         )
     {
-        set_ok($server, 'smtp', smtp_host => 'mail.example.org', smtp_user => 'mailer', smtp_pass => $SECRET);
+        set_ok($server, 'smtp', smtp_host => 'mail.example.org', smtp_user => 'mailer', smtp_security => 'starttls', smtp_pass => $SECRET);
         ok get($server, 'smtp')->{password_set}, 'a password';
         set_ok($server, 'smtp', @$change);
         ok !get($server, 'smtp')->{password_set}, "does not outlive @$change";

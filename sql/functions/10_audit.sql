@@ -1,4 +1,4 @@
--- One row of the audit log. actor is "user:NAME", "device:ID", "admin:NAME", "operator", or '' when it is not
+-- One row of the audit log. actor is "user:NAME", "device:ID", "admin:NAME", "operator", "janitor", or '' when it is not
 -- known who.
 CREATE OR REPLACE FUNCTION audit_write(a_actor text, a_action text, a_subject text, a_address text, a_detail text)
 RETURNS bigint LANGUAGE sql AS $$

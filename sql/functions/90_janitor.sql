@@ -27,6 +27,23 @@ BEGIN
     RETURN a_limit - t_left;
 END $$;
 
+-- Removes up to a_limit accounts that nobody confirmed in their time. One that is being confirmed at this moment is left.
+CREATE OR REPLACE FUNCTION accounts_purge(a_retention bigint, a_limit int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    t_user  bigint;
+    t_users bigint[];
+BEGIN
+    t_users := ARRAY(SELECT u.id FROM users u
+                     WHERE u.confirmed_at IS NULL AND u.blocked_at IS NULL
+                       AND u.created_at < now() - a_retention * interval '1 millisecond'
+                       AND NOT EXISTS (SELECT FROM vaults v WHERE v.user_id = u.id)
+                     ORDER BY u.created_at LIMIT a_limit FOR UPDATE SKIP LOCKED);
+    FOREACH t_user IN ARRAY t_users LOOP
+        PERFORM account_delete(t_user, 'janitor', '');
+    END LOOP;
+    RETURN cardinality(t_users);
+END $$;
+
 -- Takes up to a_limit references from a deleted vault. A blob that lost its last one gets the whole grace time. The blobs'
 -- rows are locked before the look for other references: two that take the last two at once see each other.
 CREATE OR REPLACE FUNCTION vault_unreference(a_vault bigint, a_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$

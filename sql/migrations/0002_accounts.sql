@@ -2,6 +2,9 @@
 
 ALTER TABLE users ADD locale text COLLATE "C" NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2}$');
 
+-- For the janitor.
+CREATE INDEX users_unconfirmed ON users (created_at) WHERE confirmed_at IS NULL AND blocked_at IS NULL;
+
 -- What a link in a mail is worth. A token that was used is removed. The purpose is also the template of the mail:
 --   confirm          the account's address, as it was when the token was made
 --   address_confirm  the address that the account will have

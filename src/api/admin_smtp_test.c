@@ -94,9 +94,9 @@ static void set_text(char **field, const char *value)
 }
 
 /*
- * Puts what was posted into the settings in force. The password of these is for their host, port and user alone: else
- * whoever has an admin's session could have it sent to a server of his own. False: it would be needed, but cannot be
- * read.
+ * Puts what was posted into the settings in force. The password of these is for their host, port and user alone, and
+ * not for the network to read: else whoever has an admin's session could have it sent to a server of his own, or in
+ * clear. False: it would be needed, but cannot be read.
  */
 static bool take_posted(struct mail_settings *mail, const struct settings_values *posted)
 {
@@ -105,7 +105,8 @@ static bool take_posted(struct mail_settings *mail, const struct settings_values
     const char *password = posted->of[SETTING_SMTP_PASSWORD];
     int64_t number = port != NULL && *port != '\0' ? strtoll(port, NULL, 10) : mail->port;
     bool same = number == mail->port && (host == NULL || strcmp(host, mail->host) == 0) &&
-                (user == NULL || strcmp(user, mail->user) == 0);
+                (user == NULL || strcmp(user, mail->user) == 0) &&
+                (security == NULL || strcmp(security, "none") != 0 || mail->security == SMTP_NONE);
 
     if (password == NULL || *password == '\0')
         password = same ? NULL : "";

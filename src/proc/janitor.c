@@ -33,7 +33,7 @@ struct janitor {
     bool failing;        /* the last run ended with an error, which the log has */
 };
 
-enum janitor_retention { JANITOR_NONE, JANITOR_IDEMPOTENCY, JANITOR_MAIL, JANITOR_AUDIT };
+enum janitor_retention { JANITOR_NONE, JANITOR_IDEMPOTENCY, JANITOR_MAIL, JANITOR_ACCOUNTS, JANITOR_AUDIT };
 
 /* The statements whose answer is the number of removed rows. */
 static const struct janitor_step {
@@ -44,6 +44,7 @@ static const struct janitor_step {
     {STMT_JANITOR_IDEMPOTENCY, JANITOR_IDEMPOTENCY, "idempotency keys"},
     {STMT_JANITOR_SESSIONS, JANITOR_NONE, "sessions"},
     {STMT_JANITOR_TOKENS, JANITOR_NONE, "e-mail tokens"},
+    {STMT_JANITOR_ACCOUNTS, JANITOR_ACCOUNTS, "accounts that were never confirmed"},
     {STMT_JANITOR_MAIL, JANITOR_MAIL, "e-mails, or the texts of expired ones"},
     {STMT_JANITOR_AUDIT, JANITOR_AUDIT, "audit rows"},
     {STMT_JANITOR_ATTEMPTS, JANITOR_NONE, "attempt counters"},
@@ -100,6 +101,8 @@ static int64_t janitor_batch(struct janitor *j, const struct janitor_step *step)
         db_params_int8(&params, j->config->retention_idempotency);
     else if (step->retention == JANITOR_MAIL)
         db_params_int8(&params, j->config->retention_mail);
+    else if (step->retention == JANITOR_ACCOUNTS)
+        db_params_int8(&params, j->config->retention_unconfirmed);
     else if (step->retention == JANITOR_AUDIT)
         db_params_int8(&params, j->config->retention_audit);
     db_params_int4(&params, JANITOR_BATCH);
