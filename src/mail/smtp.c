@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "mail/smtp_phase.h"
 
 #define SMTP_CONNECT_MAX_MS 30000
+#define SMTP_SECRETS 3
+#define SMTP_PIECE 8   /* bytes of a secret that are too many in an answer */
 #define SMTP_SOCKETS 8 /* one but while libcurl tries several addresses of a host at once */
 
 struct smtp_channel {
@@ -24,7 +27,7 @@ struct smtp_channel {
     int64_t timeout_ms;
     const atomic_bool *cancel;
     char *place;                         /* "mx.example.org:587" */
-    char *password;                      /* never in an answer */
+    char *secrets[SMTP_SECRETS];         /* never in an answer: the password, plain and as logins send it */
     curl_socket_t sockets[SMTP_SOCKETS]; /* that libcurl has open */
     unsigned socket_count;
     bool spoilt;           /* what is open is not to be used again */
@@ -180,6 +183,25 @@ static void smtp_set_callbacks(struct smtp_channel *c)
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
 }
 
+static char *smtp_base64(const char *bytes, size_t len)
+{
+    char *text = mem_zalloc(len / 3 * 4 + 5);
+    EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes, (int)len);
+    return text;
+}
+
+/* Some servers repeat a line that they do not understand. */
+static void smtp_keep_secrets(struct smtp_channel *c, const struct mail_settings *settings)
+{
+    struct strbuf plain = STRBUF_INIT;
+    strbuf_printf(&plain, "%c%s%c%s", 0, settings->user, 0, settings->password);
+    c->secrets[0] = mem_strdup(settings->password);
+    c->secrets[1] = smtp_base64(settings->password, strlen(settings->password));
+    c->secrets[2] = *settings->password ? smtp_base64(plain.data, plain.len) : mem_strdup("");
+    mem_wipe(plain.data, plain.len);
+    strbuf_release(&plain);
+}
+
 struct smtp_channel *smtp_channel_new(const struct mail_settings *settings, int64_t timeout_ms,
                                       const atomic_bool *cancel)
 {
@@ -191,7 +213,7 @@ struct smtp_channel *smtp_channel_new(const struct mail_settings *settings, int6
     c->timeout_ms = timeout_ms;
     c->cancel = cancel;
     c->place = mem_printf("%s:%" PRId64, settings->host, settings->port);
-    c->password = mem_strdup(settings->password);
+    smtp_keep_secrets(c, settings);
     c->curl = curl_easy_init();
     if (!c->curl)
         abort(); /* no memory */
@@ -216,8 +238,10 @@ void smtp_channel_free(struct smtp_channel **channel)
         return;
     smtp_quit(c); /* the goodbye to a kept connection is another handle's, without our debug callback */
     curl_easy_cleanup(c->curl);
-    mem_wipe(c->password, strlen(c->password));
-    free(c->password);
+    for (size_t i = 0; i < SMTP_SECRETS; i++) {
+        mem_wipe(c->secrets[i], strlen(c->secrets[i]));
+        free(c->secrets[i]);
+    }
     free(c->place);
     strbuf_release(&c->message);
     smtp_dialogue_release(&c->dialogue);
@@ -276,13 +300,32 @@ static const char *smtp_curl_words(const struct smtp_channel *c, CURLcode code)
     return *c->error ? c->error : curl_easy_strerror(code);
 }
 
-static void smtp_replace(char *text, const char *secret)
+/* The longest piece of the secret that text begins with. */
+static size_t smtp_piece(const char *text, const char *secret)
 {
-    size_t len = secret ? strlen(secret) : 0;
-    if (len < 4)
+    size_t most = 0;
+    for (; *secret; secret++) {
+        size_t len = 0;
+        while (secret[len] && secret[len] == text[len])
+            len++;
+        most = len > most ? len : most;
+    }
+    return most;
+}
+
+/* Pieces, too: a server may break what it repeats into lines, or cut it off. */
+static void smtp_hide(char *text, const char *secret)
+{
+    size_t whole = secret ? strlen(secret) : 0, least = whole < SMTP_PIECE ? whole : SMTP_PIECE;
+    if (whole < 4)
         return; /* would take half of the answer */
-    for (char *found = text; (found = strstr(found, secret)); found += len)
-        memset(found, '*', len);
+    for (size_t len; *text; text += len) {
+        len = smtp_piece(text, secret);
+        if (len >= least)
+            memset(text, '*', len);
+        else
+            len = 1;
+    }
 }
 
 static void smtp_explain(const struct smtp_channel *c, CURLcode code, const char *secret, struct strbuf *out)
@@ -296,8 +339,9 @@ static void smtp_explain(const struct smtp_channel *c, CURLcode code, const char
     else
         strbuf_printf(&words, "%s: %s", smtp_phase_name(d->phase),
                       d->code >= 400 ? d->answer.data : smtp_curl_words(c, code));
-    smtp_replace(words.data, secret);
-    smtp_replace(words.data, c->password);
+    smtp_hide(words.data, secret);
+    for (size_t i = 0; i < SMTP_SECRETS; i++)
+        smtp_hide(words.data, c->secrets[i]);
     strbuf_reset(out);
     encoding_one_line(words.data, words.len, SMTP_ANSWER_MAX, out);
     strbuf_release(&words);
