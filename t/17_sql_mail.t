@@ -231,6 +231,14 @@ subtest 'what expires' => sub {
     $dbh->do('UPDATE email_outbox SET expires_at = now() WHERE id = $1', undef, $mail);
     is(record('a', [$mail, 'retry', '421'])->[0]{state}, 'failed', 'expired on its way');
     is(row($mail)->{detail}, undef, 'its text is gone');
+
+    # A link for an hour, a mail server that is away for half of it.
+    notice($id, 'fourth');
+    $mail = claim()->[0]{id};
+    $dbh->do(q{UPDATE email_outbox SET tries = 7, expires_at = now() + interval '28 minutes' WHERE id = $1}, undef, $mail);
+    my $row = record('a', [$mail, 'retry', '421'])->[0];
+    is($row->{state}, 'retrying', 'tried again while there is time');
+    ok($row->{next_in} >= 7 * 60_000 * 0.79 && $row->{next_in} <= 7 * 60_000 * 1.21, "after a quarter of it: $row->{next_in} ms");
 };
 
 subtest 'resets' => sub {

@@ -59,7 +59,8 @@ BEGIN
 END $$;
 
 -- Writes down what became of claimed mails. A lease that ran out still counts if nobody took the mail over: what is known about it
--- is better than to send it again. A holder that lost its row writes nothing.
+-- is better than to send it again. A holder that lost its row writes nothing. No pause is longer than a quarter of the time that the
+-- mail is of use: a link that is good for an hour would be given up after half of it.
 CREATE OR REPLACE FUNCTION mail_record(
     a_holder text, a_ids bigint[], a_outcomes text[], a_answers text[], a_retry_min bigint, a_retry_max bigint,
     a_give_up bigint)
@@ -75,8 +76,9 @@ BEGIN
     WITH told AS MATERIALIZED (
         SELECT o.id, t.outcome, left(t.answer, 500) AS answer, o.tries, o.queued_at,
                CASE WHEN mail_is_void(o.token_hash) THEN t_now ELSE o.expires_at END AS of_use_until,
-               t_now + least(a_retry_min * 2.0 ^ least(o.tries - 1, 30), a_retry_max) * (0.8 + 0.4 * random())
-                       * interval '1 millisecond' AS next_at
+               t_now + least(a_retry_min * 2.0 ^ least(o.tries - 1, 30), a_retry_max,
+                             greatest(a_retry_min, extract(epoch FROM o.expires_at - t_now) * 1000 / 4))
+                       * (0.8 + 0.4 * random()) * interval '1 millisecond' AS next_at
         FROM unnest(a_ids, a_outcomes, a_answers) AS t (id, outcome, answer)
         JOIN email_outbox o ON o.id = t.id
         WHERE o.state = 'sending' AND o.lease_holder = a_holder
