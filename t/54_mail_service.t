@@ -260,6 +260,24 @@ subtest 'a mail server that thinks for a while is waited for' => sub {
     $server->write_config('mail.timeout' => '3s')->restart;
 };
 
+subtest 'without the key of the password all but e-mail goes on' => sub {
+    set_smtp(form_for($second, smtp_user => 'mailer', smtp_pass => $PASSWORD));
+    my $key  = $server->data . '/secret.key';
+    my $mark = $server->log_mark;
+    chmod 0644, $key;
+    $server->restart;
+    is $server->request(GET => '/api/v1/health')->status, 200, 'the server runs';
+    ok $server->log_like(qr/warning $_\b.*secret\.key' may be read by others/, since => $mark), "$_: the log says why" for qw(worker mailer);
+    my $id = $outbox->notice('key@example.org');
+    like $server->admin(GET => '/admin/api/smtp')->json->{fault}, qr/key/, 'an admin sees it';
+    is $server->admin(POST => '/admin/api/smtp', form => { smtp_pass => 'another' })->status, 500, 'no password is stored';
+    chmod 0600, $key;
+    $server->restart;
+    $outbox->wait_state($id, 'sent');
+    is $second->mail_to('key@example.org')->user, 'mailer', 'then it is sent, with the password';
+    set_smtp(form_for($first));
+};
+
 subtest 'the mailer is killed' => sub {
     my $killed = mailer();
     my $worker = join ' ', $server->pids_of('worker');

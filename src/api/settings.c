@@ -182,7 +182,10 @@ static const char *seal(struct http_request *request, const char *password)
 {
     struct strbuf sealed = STRBUF_INIT, error = STRBUF_INIT;
     const char *text = NULL;
-    if (sealing_seal(http_request_context(request)->sealing, names[SETTING_SMTP_PASSWORD], password, &sealed, &error))
+    const struct sealing *sealing = http_request_context(request)->sealing;
+    if (sealing == NULL)
+        reply_internal(request, "cannot seal the SMTP password without its key; see the warning at the worker's start");
+    else if (sealing_seal(sealing, names[SETTING_SMTP_PASSWORD], password, &sealed, &error))
         text = http_request_strdup(request, sealed.data, sealed.len);
     else
         reply_internal(request, "cannot seal the SMTP password: %s", error.data);

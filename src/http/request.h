@@ -43,7 +43,7 @@ struct http_context {
     struct work_pool *syncing; /* what waits for the disk: syncing, naming, removing files */
     struct work_pool *smtp;    /* an admin's test of the SMTP settings */
     struct blob_store *blobs;
-    struct sealing *sealing; /* secrets of the settings */
+    struct sealing *sealing; /* secrets of the settings; NULL: their key cannot be read */
     struct health *health; /* api/health.c */
     uint64_t started;      /* clock_mono_ms() of the master's start */
 };

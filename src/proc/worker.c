@@ -227,6 +227,15 @@ static void on_tick(h2o_socket_t *socket, const char *error)
         http_server_sweep(worker->server);
 }
 
+/* Without the key all goes on but the SMTP password that admins stored. */
+static void open_sealing(struct http_context *context)
+{
+    struct strbuf reason = STRBUF_INIT;
+    if (!sealing_open(&context->sealing, context->config->data, &reason))
+        log_warning("an SMTP password can neither be stored nor used: %s", reason.data);
+    strbuf_release(&reason);
+}
+
 static bool make_context(struct worker *worker, struct strbuf *error)
 {
     struct http_context *context = &worker->context;
@@ -234,8 +243,9 @@ static bool make_context(struct worker *worker, struct strbuf *error)
     context->config = config;
     context->started = worker->heritage->started;
     context->blobs = blob_store_open(config->data, error);
-    if (context->blobs == NULL || !sealing_open(&context->sealing, config->data, error))
+    if (context->blobs == NULL)
         return false;
+    open_sealing(context);
     char *conninfo = db_conninfo(config);
     context->db = db_pool_new(worker->loop, config, conninfo, error);
     mem_wipe(conninfo, strlen(conninfo));
