@@ -35,7 +35,7 @@ void message_release(struct message *message)
 }
 
 /* What goes between < and >, in headers and in SMTP commands: refused rather than repaired. */
-static bool message_is_bracketable(const char *text)
+bool message_takes_address(const char *text)
 {
     size_t len = text ? strlen(text) : 0;
     const char *at = text ? strrchr(text, '@') : NULL;
@@ -51,11 +51,11 @@ static bool message_is_bracketable(const char *text)
 
 static bool message_check(const struct message *message, struct strbuf *error)
 {
-    if (!message_is_bracketable(message->from))
+    if (!message_takes_address(message->from))
         return strbuf_error(error, "the sender's address cannot stand in an e-mail");
-    if (!message_is_bracketable(message->to))
+    if (!message_takes_address(message->to))
         return strbuf_error(error, "the recipient's address cannot stand in an e-mail");
-    if (!message_is_bracketable(message->id))
+    if (!message_takes_address(message->id))
         return strbuf_error(error, "the Message-ID cannot stand in an e-mail");
     return true;
 }

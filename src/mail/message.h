@@ -26,6 +26,8 @@ struct message {
 
 void message_init(struct message *message);
 void message_release(struct message *message);
+/* Can this stand between < and >, as an address or Message-ID? */
+bool message_takes_address(const char *text);
 /* Appends the message with CRLF line ends. False, with the reason, when an address or the id cannot be written. */
 bool message_write(const struct message *message, struct strbuf *out, struct strbuf *error) WARN_UNUSED;
 

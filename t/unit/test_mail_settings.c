@@ -58,6 +58,7 @@ static const struct {
     {"smtp_from", "verstak", false},
     {"smtp_from", "a@b\nc", false},
     {"smtp_from", "Home <a@b.c>", false},
+    {"smtp_from", "a@b.c\xc2\xa0", false}, /* no-break space: as copied from a page */
     {"smtp_user", "any thing", true},
     {"smtp_user", "a\tb", false},
     {"smtp_password", "any thing ж", true},
