@@ -63,8 +63,9 @@ static bool ask(const char *prompt, struct strbuf *line, struct strbuf *error)
     quiet = old;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
     sigaction(SIGINT, &catch, &before);
-    fputs(prompt, stderr);
+    /* Before the prompt: what was typed earlier is thrown away, and what is typed after it must not be. */
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    fputs(prompt, stderr);
     bool done = read_line(STDIN_FILENO, line);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
     fputc('\n', stderr);
