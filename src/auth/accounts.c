@@ -64,6 +64,15 @@ static bool blank_at_an_end(const char *s, size_t len)
     return false;
 }
 
+static bool has_blank(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (blank_length(s + i, len - i) > 0)
+            return true;
+    }
+    return false;
+}
+
 const char *accounts_name_fault(const char *name, size_t len)
 {
     if (len == 0)
@@ -79,13 +88,13 @@ const char *accounts_name_fault(const char *name, size_t len)
     return NULL;
 }
 
-/* No quoting, no blanks, nothing that has a meaning in an address list or an SMTP command. */
+/* No quoting, nothing that has a meaning in an address list or an SMTP command. */
 static bool local_part_ok(const char *s, size_t len)
 {
     if (len == 0 || len > 64 || s[0] == '.' || s[len - 1] == '.')
         return false;
     for (size_t i = 0; i < len; i++) {
-        if (s[i] == ' ' || strchr("()<>[]:;@\\,\"", s[i]) != NULL || (s[i] == '.' && s[i - 1] == '.'))
+        if (strchr("()<>[]:;@\\,\"", s[i]) != NULL || (s[i] == '.' && s[i - 1] == '.'))
             return false;
     }
     return true;
@@ -118,7 +127,7 @@ const char *accounts_email_fault(const char *email, size_t len)
     if (len > ACCOUNTS_EMAIL_MAX)
         return "email is longer than 254 bytes";
     const char *at = memrchr(email, '@', len);
-    if (at == NULL || !utf8_storable(email, len) || has_control(email, len) ||
+    if (at == NULL || !utf8_storable(email, len) || has_control(email, len) || has_blank(email, len) ||
         !local_part_ok(email, (size_t)(at - email)) || !domain_ok(at + 1, len - (size_t)(at - email) - 1))
         return "email is not an address";
     return NULL;

@@ -79,6 +79,8 @@ static void test_emails(void)
         {" a@example.org", false},
         {"a@example.org ", false},
         {"a@exam ple.org", false},
+        {"a@exam\xc2\xa0ple.org", false},     /* U+00A0 */
+        {"a\xe2\x80\x83@example.org", false}, /* U+2003 */
         {"a@example.org\nBcc: x@y", false},
         {"a\r@example.org", false},
         {"a,b@example.org", false},
