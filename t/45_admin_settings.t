@@ -316,6 +316,8 @@ subtest 'SMTP settings' => sub {
         is_error($server->admin(POST => '/admin/api/smtp', form => { $name => "a\0b" }),
             400, 'invalid_request', '  in a form');
     }
+    is set($server, 'smtp', smtp_security => 'ssl')->json->{error}, 'smtp_security must be none, starttls or tls',
+        'what would do is named';
     is_error($server->admin(POST => '/admin/api/smtp', form => { smtp_user => 'x' x 100_000 }),
         413, 'request_too_large', 'much too long');
     is_deeply stored($server), $before, 'none of these changed anything';

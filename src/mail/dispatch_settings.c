@@ -22,7 +22,7 @@ static void dispatch_say_settings(struct dispatch *d)
 {
     const struct mail_settings *s = &d->settings;
     if (s->configured)
-        log_info("e-mails go to %s:%" PRId64 " (%s%s)", s->host, s->port, smtp_security_name(s->security),
+        log_info("e-mails go to %s:%" PRId64 " (security: %s%s)", s->host, s->port, smtp_security_name(s->security),
                  *s->user ? ", with login" : "");
     else if (s->fault)
         log_warning("no e-mail is sent: %s", s->fault);
@@ -143,7 +143,10 @@ void dispatch_settings_release(struct dispatch *d)
 void dispatch_say_waiting(struct dispatch *d, int64_t waiting)
 {
     if (waiting && !d->waiting_said)
-        log_warning("%" PRId64 "%s e-mails wait: %s", waiting, waiting >= 10000 ? " or more" : "",
+        log_warning("%" PRId64 "%s: %s", waiting,
+                    waiting == 1      ? " e-mail waits"
+                    : waiting < 10000 ? " e-mails wait"
+                                      : " or more e-mails wait",
                     d->settings.fault ? d->settings.fault : "no SMTP server is configured");
     d->waiting_said = waiting > 0;
 }

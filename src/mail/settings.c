@@ -78,7 +78,7 @@ static const char *settings_text_fault(const char *name, const char *value)
     if (strcmp(name, "smtp_port") == 0 && !settings_port(value))
         return "smtp_port is not a port (1 to 65535)";
     if (strcmp(name, "smtp_security") == 0 && !smtp_security_parse(value, &security))
-        return "smtp_security is none of none, starttls and tls";
+        return "smtp_security must be none, starttls or tls";
     if (strcmp(name, "smtp_from") == 0 && (accounts_email_fault(value, strlen(value)) || !message_takes_address(value)))
         return "smtp_from is not an e-mail address";
     if (strcmp(name, "public_url") == 0 && !settings_is_url(value))
