@@ -47,7 +47,8 @@ done
 case $keep in
 *[!0-9]* | 0) die "--keep wants a number from 1 on" ;;
 esac
-data=$(cd "$data" 2>/dev/null && pwd -P) || die "cannot open the data directory '$data'"
+directory=$(cd "$data" 2>/dev/null && pwd -P) || die "cannot open the data directory '$data'; --data names another"
+data=$directory
 mkdir -p "$target/blobs"
 target=$(cd "$target" && pwd -P)
 time=$(date -u +%Y%m%dT%H%M%SZ)

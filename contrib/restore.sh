@@ -44,9 +44,13 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ -n "$source" ] || die "from where? usage: restore.sh [--data DIR] [--dump FILE] [--external-database] SOURCE"
-source=$(cd "$source" && pwd -P)
-if [ -z "$dump" ]; then dump=$(find "$source" -maxdepth 1 -name 'verstak-*.dump' | sort | tail -n 1); fi
-[ -f "$dump" ] || die "no dump '$dump' in '$source'"
+directory=$(cd "$source" 2>/dev/null && pwd -P) || die "cannot open the backup '$source'"
+source=$directory
+if [ -z "$dump" ]; then
+	dump=$(find "$source" -maxdepth 1 -name 'verstak-*.dump' | sort | tail -n 1)
+	[ -n "$dump" ] || die "no backup in '$source': no file verstak-TIME.dump is there"
+fi
+[ -f "$dump" ] || die "no dump '$dump'"
 dump=$(cd "$(dirname "$dump")" && pwd -P)/${dump##*/}
 name=${dump##*/verstak-}
 saved=$source/config-${name%.dump}.yml

@@ -65,6 +65,19 @@ is sprintf('%o', (stat "$new/secret.key")[2] & 07777), '600', 'and is closed to 
 is $status, 1, 'not over data that is there';
 like $output, qr/is not empty/, 'in words';
 
+# What is not there is named as it was given.
+my $nothing = "$server->{base}/nothing";
+($status, $output) = script("$top/contrib/backup.sh", '--data', $nothing, $target);
+is $status, 1, 'no backup of a directory that is not there';
+is $output, "backup: cannot open the data directory '$nothing'; --data names another\n", 'in words';
+($status, $output) = script("$top/contrib/restore.sh", '--data', "$new.other", $nothing);
+is $status, 1, 'no restore from one';
+is $output, "restore: cannot open the backup '$nothing'\n", 'in words';
+mkdir $nothing or die "cannot make $nothing: $!\n";
+($status, $output) = script("$top/contrib/restore.sh", '--data', "$new.other", $nothing);
+is $status, 1, 'no restore from an empty one';
+is $output, "restore: no backup in '$nothing': no file verstak-TIME.dump is there\n", 'in words';
+
 my $before = $server->pull($token)->{ops};
 $server->stop;
 local $server->{data} = $new;
