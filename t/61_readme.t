@@ -60,6 +60,7 @@ my @expected = (
     [ qr/smtp\/test/,         qr/"ok":\s*true/ ],
     [ qr/auth\/register/,     qr/"confirmation_sent".*"status":\s*"confirmed"/s ],
     [ qr/user\/devices/,      qr/"token":.*"device_id":.*"name":\s*"desk".*"status":\s*"revoked"/s ],
+    [ qr/api\/outbox/,        qr/"template":\s*"confirm","recipient":\s*"carol\@example\.org".*"state":\s*"sent"/ ],
 );
 for my $expected (@expected) {
     my ($number) = grep { $block[$_] =~ $expected->[0] } 0 .. $#block;
