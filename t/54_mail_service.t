@@ -209,6 +209,20 @@ for my $way (qw(fast immediate freeze)) {
     });
 }
 
+# What became of mails is written down again when nobody knows whether it was.
+in_the_middle('a record that is not answered', sub ($mark) {
+    my $lock = $pg->dbh;
+    $lock->begin_work;
+    $lock->do('LOCK TABLE email_outbox');
+    my %waits;
+    wait_for('the mailer to give up one record and to try another', 60, sub {
+        my $waiting = $pg->dbh->selectcol_arrayref(q{SELECT pid || ' ' || query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%mail\_record%'});
+        $waits{$_} = 1 for @$waiting;
+        return keys %waits >= 2;
+    });
+    $lock->rollback;
+});
+
 in_the_middle('reload', sub ($mark) {
     for my $number (1 .. 3) {
         my $count = $first->count;
