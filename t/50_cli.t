@@ -183,16 +183,15 @@ subtest 'admin' => sub {
     my $logs_in = sub ($password) {
         return $server->request(POST => '/admin/login', form => { username => "\xc3\x85sa \"x\"", password => $password })->status == 200;
     };
-    my $reload = sub () { my $mark = $server->log_mark; $server->signal('HUP'); $server->log_like(qr/ is ready; generation/, since => $mark) };
     my $config = slurp($server->config_file);
     done('a new one', qr/admin 'Åsa "x"' is in '.*config\.yml'; a running server knows it after SIGHUP/,
         $admin->("$PASSWORD\n", 'Åsa "x"', '--password-stdin'));
-    $reload->();
+    $server->reload;
     ok $logs_in->($PASSWORD), 'after SIGHUP it is known';
     is sprintf('%o', (stat $server->config_file)[2] & 07777), '640', 'the file is closed to others';
     is +(stat $server->config_file)[4], (stat $server->data)[4], 'and the server\'s';
     done('a new password', qr/is in/, $admin->("$PASSWORD, too\n", 'Åsa "x"', '--password-stdin'));
-    $reload->();
+    $server->reload;
     ok $logs_in->("$PASSWORD, too"), 'it is the new one';
     ok !$logs_in->($PASSWORD), 'and not the old one';
     like slurp($server->config_file), qr/\A\Q$config\E/, 'the rest of the file is as it was';

@@ -249,6 +249,17 @@ sub restart ($self, %option) {
     return $self->start(%option);
 }
 
+# SIGHUP with what is in config.yml now, and waits until the former processes are gone: one that was only told to leave may
+# still take a connection, or a mail. Returns the log's mark from before.
+sub reload ($self) {
+    my $mark   = $self->log_mark;
+    my @former = map { $self->pids_of($_) } qw(worker mailer janitor);
+    $self->signal('HUP');
+    $self->log_like(qr/generation \d+ is ready/, since => $mark, timeout => 40);
+    wait_for('the former processes to leave', 40, sub { !grep { alive($_) } @former });
+    return $mark;
+}
+
 # kill -9 of the master alone; whole => 1 kills everything at once, as a machine's crash does.
 sub kill9 ($self, %option) {
     my @pids = $option{whole} ? $self->pids : ();
