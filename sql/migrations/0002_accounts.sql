@@ -63,7 +63,9 @@ CREATE INDEX email_outbox_due ON email_outbox (due_at, id) WHERE finished_at IS 
 CREATE INDEX email_outbox_token ON email_outbox (token_hash) WHERE secret IS NOT NULL;
 CREATE INDEX email_outbox_texts ON email_outbox (expires_at) WHERE detail IS NOT NULL;
 CREATE INDEX email_outbox_finished ON email_outbox (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX email_outbox_state ON email_outbox (state, id);
+-- Not one of all states: it would be written at each step of each mail. Those that wait are found by email_outbox_due, those that
+-- are sent are nearly all.
+CREATE INDEX email_outbox_failed ON email_outbox (id) WHERE state = 'failed';
 CREATE INDEX email_outbox_user ON email_outbox (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX email_outbox_reset ON email_outbox (recipient_key) WHERE user_id IS NULL;
 

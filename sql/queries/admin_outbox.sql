@@ -5,11 +5,11 @@ WITH caller AS (
     FROM admin_principal($1::bytea, $2::text[]) AS a
 ), newest AS (
     (SELECT o.* FROM email_outbox o
-     WHERE o.state = 'queued' AND (SELECT c.auth = 0 AND c.state IN ('', 'queued') FROM caller c)
+     WHERE o.finished_at IS NULL AND o.state = 'queued' AND (SELECT c.auth = 0 AND c.state IN ('', 'queued') FROM caller c)
      ORDER BY o.id DESC LIMIT (SELECT c.reach FROM caller c))
     UNION ALL
     (SELECT o.* FROM email_outbox o
-     WHERE o.state = 'sending' AND (SELECT c.auth = 0 AND c.state IN ('', 'sending') FROM caller c)
+     WHERE o.finished_at IS NULL AND o.state = 'sending' AND (SELECT c.auth = 0 AND c.state IN ('', 'sending') FROM caller c)
      ORDER BY o.id DESC LIMIT (SELECT c.reach FROM caller c))
     UNION ALL
     (SELECT o.* FROM email_outbox o
@@ -17,7 +17,7 @@ WITH caller AS (
      ORDER BY o.id DESC LIMIT (SELECT c.reach FROM caller c))
     UNION ALL
     (SELECT o.* FROM email_outbox o
-     WHERE o.state = 'retrying' AND (SELECT c.auth = 0 AND c.state IN ('', 'retrying') FROM caller c)
+     WHERE o.finished_at IS NULL AND o.state = 'retrying' AND (SELECT c.auth = 0 AND c.state IN ('', 'retrying') FROM caller c)
      ORDER BY o.id DESC LIMIT (SELECT c.reach FROM caller c))
     UNION ALL
     (SELECT o.* FROM email_outbox o
@@ -31,10 +31,10 @@ SELECT caller.auth, caller.user_name,
        CASE WHEN caller.auth = 0 THEN
            CASE caller.state
                WHEN '' THEN (SELECT count(*) FROM email_outbox)
-               WHEN 'queued' THEN (SELECT count(*) FROM email_outbox o WHERE o.state = 'queued')
-               WHEN 'sending' THEN (SELECT count(*) FROM email_outbox o WHERE o.state = 'sending')
+               WHEN 'queued' THEN (SELECT count(*) FROM email_outbox o WHERE o.finished_at IS NULL AND o.state = 'queued')
+               WHEN 'sending' THEN (SELECT count(*) FROM email_outbox o WHERE o.finished_at IS NULL AND o.state = 'sending')
                WHEN 'sent' THEN (SELECT count(*) FROM email_outbox o WHERE o.state = 'sent')
-               WHEN 'retrying' THEN (SELECT count(*) FROM email_outbox o WHERE o.state = 'retrying')
+               WHEN 'retrying' THEN (SELECT count(*) FROM email_outbox o WHERE o.finished_at IS NULL AND o.state = 'retrying')
                WHEN 'failed' THEN (SELECT count(*) FROM email_outbox o WHERE o.state = 'failed')
                ELSE 0 END
        END AS total,

@@ -48,7 +48,7 @@ struct dispatch {
  * little; more when the connections wait for the database.
  */
 #define DISPATCH_DEPTH_LEAST 2
-#define DISPATCH_DEPTH_MOST 16
+#define DISPATCH_DEPTH_MOST 32
 
 /* --- dispatch_settings.c --- */
 
