@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -99,9 +100,22 @@ static void ask_for_turn(struct reply_yield *yield)
         h2o_socket_notify_write(yield->socket, on_turn);
 }
 
+/*
+ * Has the disk read the next two turns' bytes meanwhile. The kernel looks at each page even when all are in memory, a
+ * tenth of a cached download's time; so the last byte is asked for first: when it is there, so is what lies before it.
+ */
+static void read_ahead(const struct file_stream *stream)
+{
+    char byte;
+    struct iovec last = {&byte, 1};
+    int64_t len = stream->left < 2 * YIELD_AFTER ? stream->left : 2 * YIELD_AFTER;
+    if (len > 0 && preadv2(stream->fd, &last, 1, stream->offset + len - 1, RWF_NOWAIT) != 1)
+        (void)posix_fadvise(stream->fd, stream->offset, len, POSIX_FADV_WILLNEED);
+}
+
 static void wait_for_turn(struct file_stream *stream)
 {
-    (void)posix_fadvise(stream->fd, stream->offset, 2 * YIELD_AFTER, POSIX_FADV_WILLNEED); /* from the disk meanwhile */
+    read_ahead(stream);
     h2o_linklist_insert(&stream->yield->queue, &stream->queued);
     ask_for_turn(stream->yield);
 }
