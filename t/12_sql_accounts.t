@@ -204,7 +204,7 @@ subtest 'stats' => sub {
     is_deeply($stats, {
         auth => 0, user_name => 'root', users => 7, active_users => 6, blocked_users => 1, unconfirmed_users => 0, active_devices => 10,
         revoked_devices => 1, vaults => 7, operations => 50, operations_24h => 33, blobs => 0, blob_references => 0, orphan_blobs => 0,
-        audit_events => $audit, blob_bytes => 0, mails_waiting => 1, mails_failed => 0, smtp_in_database => 0,
+        audit_events => $audit, blob_bytes => 0, mails_waiting => 1, mails_failed => 0,
     }, 'counts');
 };
 

@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION admin_stats(
     OUT active_devices bigint, OUT revoked_devices bigint, OUT vaults bigint, OUT operations bigint,
     OUT operations_24h bigint, OUT blobs bigint, OUT blob_references bigint, OUT orphan_blobs bigint,
     OUT audit_events bigint, OUT database_bytes bigint, OUT blob_bytes bigint, OUT last_sync_activity timestamptz,
-    OUT mails_waiting bigint, OUT mails_failed bigint, OUT smtp_in_database bool)
+    OUT mails_waiting bigint, OUT mails_failed bigint)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     t_day timestamptz := now() - interval '24 hours';
@@ -52,6 +52,5 @@ BEGIN
     END IF;
     SELECT count(*) INTO mails_waiting FROM email_outbox WHERE finished_at IS NULL;
     SELECT count(*) INTO mails_failed FROM email_outbox WHERE state = 'failed';
-    smtp_in_database := EXISTS (SELECT FROM settings WHERE name = 'smtp_host');
     database_bytes := pg_database_size(current_database());
 END $$;
