@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/digest.h"
+#include "core/file.h"
 #include "core/hex.h"
 #include "core/mem.h"
 
@@ -35,20 +36,6 @@ struct sealing {
 
 /* --- the key file --- */
 
-static bool sealing_write_all(int fd, const unsigned char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return false;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return true;
-}
-
 /* The file gets its name only when it is whole and on the disk; whoever comes second finds the first one's. */
 static bool sealing_link(int dir, const char *temporary)
 {
@@ -58,7 +45,7 @@ static bool sealing_link(int dir, const char *temporary)
         return false;
     digest_random(key, sizeof(key));
     /* the umask may have taken our own rights */
-    bool ok = fchmod(fd, 0600) == 0 && sealing_write_all(fd, key, sizeof(key)) && fsync(fd) == 0;
+    bool ok = fchmod(fd, 0600) == 0 && file_write_all(fd, key, sizeof(key)) && fsync(fd) == 0;
     mem_wipe(key, sizeof(key));
     int reason = errno;
     close(fd);

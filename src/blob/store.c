@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,15 @@
 
 #include <openssl/evp.h>
 
+#include "blob/writer.h"
+#include "core/file.h"
 #include "core/hex.h"
 #include "core/mem.h"
 
 #define PIECE (256 * 1024) /* hashed and written at a time: still in the cache when it is written */
+/* What is smaller stays in the page cache for the devices that fetch it in a moment; behind it a blob_writer goes on.
+ */
+#define LARGE ((int64_t)(2 * BLOB_WRITER_PIECE))
 #define WRITE_BEHIND \
     (8 * 1024 * 1024) /* the disk begins with as much at a time, so that the fsync finds little to do */
 #define NAME_SIZE (6 + DIGEST_HEX_SIZE) /* "ab/cd/<sha256>" */
@@ -31,6 +37,7 @@ struct blob_store {
     char *path; /* <data>/blobs, for messages */
     int root;
     int tmp;
+    atomic_uint writers; /* at most BLOB_WRITERS_MOST of them have a blob_writer */
 };
 
 static enum blob_outcome fault(struct strbuf *error, const struct blob_store *store, const char *doing,
@@ -117,20 +124,6 @@ enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *t
     return outcome;
 }
 
-static bool write_all(int fd, const char *p, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno != EINTR)
-            return false;
-        if (n > 0) {
-            p += n;
-            len -= (size_t)n;
-        }
-    }
-    return true;
-}
-
 /* Without it all would wait in memory for the fsync. File systems that cannot do it do without. */
 static void write_behind(struct blob_temp *temp)
 {
@@ -140,23 +133,53 @@ static void write_behind(struct blob_temp *temp)
     temp->behind = temp->size;
 }
 
+/* NULL: as a small one. */
+static struct blob_writer *large_begin(struct blob_store *store, int fd)
+{
+    struct blob_writer *writer = NULL;
+    if (atomic_fetch_add(&store->writers, 1) < BLOB_WRITERS_MOST)
+        writer = blob_writer_new(fd);
+    if (writer == NULL)
+        atomic_fetch_sub(&store->writers, 1);
+    return writer;
+}
+
+static void large_end(struct blob_store *store, struct blob_temp *temp)
+{
+    if (temp->writer == NULL)
+        return;
+    blob_writer_free(&temp->writer);
+    atomic_fetch_sub(&store->writers, 1);
+}
+
+/* Bytes to take at a time; the beginning of a large file ends at LARGE. */
+static size_t next_piece(const struct blob_temp *temp, size_t len)
+{
+    size_t n = len < PIECE ? len : PIECE;
+    int64_t left = LARGE - temp->size;
+    return left > 0 && left < (int64_t)n ? (size_t)left : n;
+}
+
 enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
                                     struct strbuf *error)
 {
     const char *p = bytes;
     while (len > 0) {
-        size_t n = len < PIECE ? len : PIECE;
+        size_t n = next_piece(temp, len);
+        if (temp->size == LARGE)
+            temp->writer = large_begin(store, temp->fd);
         if (EVP_DigestUpdate(temp->hash, p, n) != 1) {
             errno = ENOMEM;
             return fault(error, store, "hash a file in", "tmp");
         }
-        if (!write_all(temp->fd, p, n))
+        if (temp->writer != NULL ? !blob_writer_append(temp->writer, p, n) : !file_write_all(temp->fd, p, n))
             return fault(error, store, "write a file in", "tmp");
         p += n;
         len -= n;
         temp->size += (int64_t)n;
     }
-    write_behind(temp);
+    if (temp->writer == NULL)
+        write_behind(temp);
     return BLOB_OK;
 }
 
@@ -167,12 +190,16 @@ enum blob_outcome blob_store_sync(struct blob_store *store, struct blob_temp *te
         errno = ENOMEM;
         return fault(error, store, "hash a file in", "tmp");
     }
-    return fsync(temp->fd) == 0 ? BLOB_OK : fault(error, store, "sync a file in", "tmp");
+    bool synced = temp->writer != NULL ? blob_writer_finish(temp->writer) : fsync(temp->fd) == 0;
+    enum blob_outcome outcome = synced ? BLOB_OK : fault(error, store, "sync a file in", "tmp");
+    large_end(store, temp);
+    return outcome;
 }
 
 void blob_store_drop(struct blob_store *store, struct blob_temp *temp)
 {
     unlinkat(store->tmp, temp->name, 0);
+    large_end(store, temp);
     close(temp->fd);
     temp->fd = -1;
     EVP_MD_CTX_free(temp->hash);
@@ -349,7 +376,7 @@ bool blob_store_writable(struct blob_store *store)
     struct blob_temp temp;
     if (blob_store_begin(store, &temp, NULL) != BLOB_OK)
         return false;
-    bool written = write_all(temp.fd, "verstak", 7);
+    bool written = file_write_all(temp.fd, "verstak", 7);
     blob_store_drop(store, &temp);
     return written;
 }

@@ -16,6 +16,9 @@
 
 struct blob_store;
 
+/* Large files that go to the disk at once in a way of their own (blob/writer.h); more go through the page cache. */
+#define BLOB_WRITERS_MOST 2
+
 enum blob_outcome {
     BLOB_OK,
     BLOB_MISSING, /* no such file */
@@ -32,13 +35,15 @@ struct blob_temp {
     int fd; /* -1: there is none */
     char name[64];
     struct evp_md_ctx_st *hash;
-    int64_t size;   /* bytes written */
-    int64_t behind; /* of these, bytes that the disk was told to begin with */
+    int64_t size;               /* bytes appended */
+    int64_t behind;             /* of these, bytes that the disk was told to begin with */
+    struct blob_writer *writer; /* of a large file, behind its beginning; else NULL */
 };
 /* Makes an empty one. It ends with blob_store_keep() or blob_store_drop(), also after one of the next two failed. */
 enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp_r,
                                    struct strbuf *error) WARN_UNUSED;
-/* Writes more bytes, hashing on the way. */
+/* Writes more bytes, hashing on the way. Waits for the disk when it is too slow for a large file, at most
+ * BLOB_WRITERS_MOST calls at once. */
 enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
                                     struct strbuf *error) WARN_UNUSED;
 /* The file is complete: its hash, and fsync. */

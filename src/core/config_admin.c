@@ -16,6 +16,7 @@
 #include <yaml.h>
 
 #include "core/config_private.h"
+#include "core/file.h"
 #include "core/mem.h"
 
 /* A part of the text, in bytes. */
@@ -264,22 +265,11 @@ static bool config_admin_set_owner(int fd, int directory, const char *file)
     return fchmod(fd, 0640) == 0 && (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0);
 }
 
-static bool config_admin_write_all(int fd, const struct strbuf *text)
-{
-    for (size_t at = 0; at < text->len;) {
-        ssize_t n = write(fd, text->data + at, text->len - at);
-        if (n < 0 && errno != EINTR)
-            return false;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 static bool config_admin_store(const char *file, int directory, const struct strbuf *text, struct strbuf *error)
 {
     char *temporary = mem_printf("%s.XXXXXX", file);
     int fd = mkostemp(temporary, O_CLOEXEC);
-    bool ok = fd >= 0 && config_admin_write_all(fd, text) && config_admin_set_owner(fd, directory, file) &&
+    bool ok = fd >= 0 && file_write_all(fd, text->data, text->len) && config_admin_set_owner(fd, directory, file) &&
               fsync(fd) == 0 && rename(temporary, file) == 0 && fsync(directory) == 0;
     if (!ok) {
         strbuf_error(error, "cannot write '%s': %s", file, strerror(errno));

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 
 struct work_queue {
     struct work *first, **last; /* last: where the next one is hung in */
@@ -101,22 +101,6 @@ static void work_pool_require(int error, const char *what)
     _exit(EX_OSERR);
 }
 
-/* Signals are the loop's: a thread that takes one would run its handler beside it. */
-static void work_pool_start(struct work_pool *pool, const char *name)
-{
-    char thread_name[16]; /* what the kernel keeps */
-    sigset_t all, old;
-    strncpy(thread_name, name, sizeof(thread_name) - 1);
-    thread_name[sizeof(thread_name) - 1] = '\0';
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    for (unsigned i = 0; i < pool->thread_count; i++) {
-        work_pool_require(pthread_create(&pool->threads[i], NULL, work_pool_thread, pool), "a thread");
-        pthread_setname_np(pool->threads[i], thread_name);
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 struct work_pool *work_pool_new(const char *name, unsigned threads, unsigned queue_limit, int nice)
 {
     struct work_pool *pool = mem_zalloc(sizeof(*pool) + threads * sizeof(pool->threads[0]));
@@ -129,7 +113,8 @@ struct work_pool *work_pool_new(const char *name, unsigned threads, unsigned que
     pool->thread_count = threads;
     pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     work_pool_require(pool->fd < 0 ? errno : 0, "an eventfd");
-    work_pool_start(pool, name);
+    for (unsigned i = 0; i < threads; i++)
+        work_pool_require(thread_start(name, work_pool_thread, pool, &pool->threads[i]), "a thread");
     return pool;
 }
 

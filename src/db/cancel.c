@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "core/log.h"
-#include "db/background.h"
+#include "core/thread.h"
 
 #define CANCELS_MAX 8
 
@@ -36,7 +36,7 @@ static void *cancel_run(void *arg)
 void db_cancel_finish(PGconn *pg)
 {
     PQsetNoticeReceiver(pg, cancel_ignore, NULL);
-    if (atomic_fetch_add(&cancels_running, 1) < CANCELS_MAX && background_start(cancel_run, pg) == 0)
+    if (atomic_fetch_add(&cancels_running, 1) < CANCELS_MAX && thread_start(NULL, cancel_run, pg, NULL) == 0)
         return;
     atomic_fetch_sub(&cancels_running, 1);
     PQfinish(pg);

@@ -16,7 +16,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "db/background.h"
+#include "core/thread.h"
 
 /* What thread and resolver share. Until `done` only the thread touches found and error; the eventfd wakes the loop. */
 struct lookup {
@@ -180,7 +180,7 @@ void db_resolver_start(struct db_resolver *resolver)
             lookup_abandon(l);
         return;
     }
-    int failed = background_start(lookup_run, l);
+    int failed = thread_start(NULL, lookup_run, l, NULL);
     if (failed != 0) {
         log_error("cannot start a thread to look up the database's host name: %s", strerror(failed));
         close(fd);

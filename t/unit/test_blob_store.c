@@ -1,18 +1,25 @@
 /* blob/store.h, on a temporary directory */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "blob/store.h"
+#include "blob/writer.h"
 #include "core/hex.h"
 #include "core/mem.h"
 #include "tap.h"
+
+#define MEBIBYTE ((size_t)1024 * 1024)
+#define PIECE BLOB_WRITER_PIECE
+#define LARGE (2 * PIECE) /* from here on a blob_writer goes on */
 
 static char base[] = "/tmp/verstak-store-XXXXXX";
 
@@ -64,7 +71,22 @@ static bool put(struct blob_store *store, const char *content, size_t len, unsig
 
 static void test_sizes(struct blob_store *store)
 {
-    static const size_t sizes[] = {0, 1, 4096, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1, 5 * 1024 * 1024 + 7};
+    static const size_t sizes[] = {0,
+                                   1,
+                                   4096,
+                                   MEBIBYTE - 1,
+                                   MEBIBYTE,
+                                   MEBIBYTE + 1,
+                                   2 * MEBIBYTE + 7,
+                                   LARGE - 1,
+                                   LARGE,
+                                   LARGE + 1,
+                                   LARGE + PIECE - 1,
+                                   LARGE + PIECE,
+                                   LARGE + PIECE + 1,
+                                   LARGE + 9 * PIECE,
+                                   LARGE + 4 * PIECE,
+                                   LARGE + 21 * PIECE + 4095};
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         char *content = mem_alloc(sizes[i] + 1), *back = mem_zalloc(sizes[i] + 1);
         unsigned char sha256[DIGEST_SIZE], expected[DIGEST_SIZE];
@@ -156,21 +178,120 @@ static void test_drop(struct blob_store *store)
     strbuf_release(&error);
 }
 
+/* In the middle of what a blob_writer does; under sanitizers and with the threads at any point. */
+static void test_drop_large(struct blob_store *store)
+{
+    char *content = mem_zalloc(PIECE);
+    for (unsigned pieces = 1; pieces < 12; pieces++) {
+        struct blob_temp temp;
+        enum blob_outcome outcome = blob_store_begin(store, &temp, NULL);
+        for (unsigned i = 0; i < pieces && outcome == BLOB_OK; i++)
+            outcome = blob_store_append(store, &temp, content, PIECE, NULL);
+        is_int(outcome, BLOB_OK, "%u pieces", pieces);
+        blob_store_drop(store, &temp);
+        ok(temp.writer == NULL && temp_count() == 0, "are dropped");
+    }
+    free(content);
+}
+
+/* Can files here be written past the page cache? */
+static bool supports_direct(void)
+{
+    char *path = mem_printf("%s/direct", base);
+    int fd = open(path, O_WRONLY | O_CREAT | O_DIRECT, 0600);
+    unlink(path);
+    free(path);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* More large files at once than there are writers for, byte by byte as they should be. */
+static void test_many_large(struct blob_store *store, bool direct)
+{
+    enum { FILES = BLOB_WRITERS_MOST + 2, STEPS = 14 };
+    struct blob_temp temps[FILES];
+    unsigned char sha256[FILES][DIGEST_SIZE], expected[DIGEST_SIZE];
+    size_t len = LARGE - 1000; /* no step ends where a piece does */
+    char *content = mem_alloc(STEPS * len), *back = mem_alloc(STEPS * len);
+    unsigned with = 0, good = 0;
+    for (unsigned i = 0; i < FILES; i++)
+        good += blob_store_begin(store, &temps[i], NULL) == BLOB_OK;
+    for (unsigned step = 0; step < STEPS; step++) {
+        memset(content + step * len, 'a' + (int)step, len);
+        for (unsigned i = 0; i < FILES; i++)
+            good += blob_store_append(store, &temps[i], content + step * len, len - i, NULL) == BLOB_OK;
+    }
+    for (unsigned i = 0; i < FILES; i++) {
+        with += temps[i].writer != NULL;
+        good += blob_store_sync(store, &temps[i], sha256[i], NULL) == BLOB_OK;
+        good += blob_store_keep(store, &temps[i], sha256[i], temps[i].size, NULL) == BLOB_OK;
+    }
+    is_int(good, FILES * (3 + STEPS), "%d large files at once", FILES);
+    is_int(with, direct ? BLOB_WRITERS_MOST : 0, "of which some have writers");
+    for (unsigned i = 0; i < FILES; i++) {
+        int fd = -1;
+        int64_t size = 0;
+        for (unsigned step = 0; step < STEPS; step++)
+            memset(content + step * (len - i), 'a' + (int)step, len - i);
+        digest_sha256(content, STEPS * (len - i), expected);
+        ok(memcmp(sha256[i], expected, DIGEST_SIZE) == 0, "file %u has its hash", i);
+        ok(blob_store_read(store, sha256[i], &fd, &size) == BLOB_OK && size == (int64_t)(STEPS * (len - i)),
+           "its size");
+        ok(read(fd, back, STEPS * len) == size && memcmp(back, content, (size_t)size) == 0, "and its content");
+        close(fd);
+    }
+    is_int(temp_count(), 0, "nothing stays in tmp");
+    free(content);
+    free(back);
+}
+
+/* Of a kernel before 6.5 nobody can ask it. */
+static int64_t unwritten_pages(int fd)
+{
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } state;
+    struct {
+        uint64_t offset, len;
+    } range = {0, 0};
+    return syscall(451 /* cachestat(2), which glibc does not know yet */, fd, &range, &state, 0) == 0
+               ? (int64_t)(state.dirty + state.writeback)
+               : -1;
+}
+
+static void test_durable(struct blob_store *store)
+{
+    static const size_t sizes[] = {1000, LARGE - 5, LARGE + 4 * PIECE, LARGE + 4 * PIECE + 5000};
+    char *content = mem_zalloc(LARGE + 5 * PIECE);
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        unsigned char sha256[DIGEST_SIZE];
+        struct blob_temp temp;
+        is_int(fill(store, content, sizes[i], &temp, sha256, NULL), BLOB_OK, "%zu bytes", sizes[i]);
+        int64_t unwritten = unwritten_pages(temp.fd);
+        ok(unwritten <= 0, "are on the disk%s", unwritten < 0 ? ", if this kernel could tell" : "");
+        blob_store_drop(store, &temp);
+    }
+    free(content);
+}
+
 /* A file size limit stands for the full disk: write() fails in the middle. */
-static void test_no_space(struct blob_store *store)
+static void test_no_space(struct blob_store *store, size_t len, size_t limit)
 {
     struct rlimit old, small;
     unsigned char sha256[DIGEST_SIZE];
     struct blob_temp temp;
     struct strbuf error = STRBUF_INIT;
-    char *content = mem_zalloc(3 * 1024 * 1024);
+    char *content = mem_zalloc(len);
     getrlimit(RLIMIT_FSIZE, &old);
-    small = (struct rlimit){1536 * 1024, old.rlim_max};
+    small = (struct rlimit){limit, old.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    enum blob_outcome outcome = fill(store, content, 3 * 1024 * 1024, &temp, sha256, &error);
+    enum blob_outcome outcome = fill(store, content, len, &temp, sha256, &error);
     setrlimit(RLIMIT_FSIZE, &old);
-    is_int(outcome, BLOB_FAILED, "a write that fails");
-    ok(strstr(error.data, "cannot write") != NULL, "is told: %s", error.data);
+    is_int(outcome, BLOB_FAILED, "a write that fails after %zu of %zu bytes", limit, len);
+    ok(strstr(error.data, "cannot write a file in") != NULL || strstr(error.data, "cannot sync a file in") != NULL,
+       "is told: %s", error.data);
+    ok(strstr(error.data, strerror(EFBIG)) != NULL, "with the reason");
     is_int(temp_count(), 0, "and nothing stays behind");
     strbuf_release(&error);
     free(content);
@@ -237,7 +358,14 @@ int main(void)
         test_again(store);
         test_missing(store);
         test_drop(store);
-        test_no_space(store);
+        test_no_space(store, 3 * MEBIBYTE, 1536 * 1024);
+        test_no_space(store, LARGE + 20 * PIECE, LARGE + 3 * PIECE);
+        test_no_space(store, LARGE + 20 * PIECE, LARGE + 3 * PIECE + 4096);
+        test_no_space(store, LARGE + 2 * PIECE, LARGE + PIECE + 1000);
+        test_no_space(store, LARGE + 2 * PIECE + 5000, LARGE + 2 * PIECE + 4096);
+        test_drop_large(store);
+        test_many_large(store, supports_direct());
+        test_durable(store);
         test_sweep(store);
         test_writable(store);
         blob_store_close(&store);
