@@ -283,6 +283,49 @@ subtest 'a stop in the middle' => sub {
         'the blob is there';
 };
 
+subtest 'large ones, more than have threads of their own' => sub {
+    my $large = Verstak::Server->new(config => { 'server.workers' => 1 });
+    my $token = $large->new_device;
+    $large->upload($token, bytes(1000));
+    my ($worker) = $large->pids_of('worker');
+    my $threads = sub { return scalar(() = glob "/proc/$worker/task/*") };
+    my ($open, $before) = (descriptors($large), $threads->());
+    my @blobs = map { bytes(15_000_000 + $_ * 1_048_577) } 0 .. 4;
+    my @connections = map { $large->connect } @blobs;
+    my @forms = map { [ form($_) ] } @blobs;
+    for my $i (0 .. $#blobs) {
+        my ($type, $body) = @{ $forms[$i] };
+        $connections[$i]->send(head(token => $token, type => $type, length => length $body));
+    }
+    # By turns, so that all are under way; the third and the last break off behind 9 MB, and one stands still for a while.
+    my $sent = 0;
+    while ($sent < 21_000_000) {
+        for my $i (0 .. $#blobs) {
+            next if !$connections[$i] || $sent >= length $forms[$i][1];
+            $connections[$i]->send(substr $forms[$i][1], $sent, 1_000_000);
+        }
+        $sent += 1_000_000;
+        if ($sent == 9_000_000) {
+            cmp_ok $threads->(), '>', $before, 'threads of their own' if $large->request(GET => '/livez');
+            $connections[2]->reset;
+            $connections[4]->close;
+            $connections[2] = $connections[4] = undef;
+        }
+    }
+    for my $i (0, 1, 3) {
+        my $answer = $connections[$i]->response;
+        is_json_answer($answer, "upload $i");
+        my $sha256 = sha256_hex($blobs[$i]);
+        is $answer->json->{sha256}, $sha256, '  has its hash';
+        ok $large->request(GET => "/api/v1/blobs/$sha256", token => $token)->body eq $blobs[$i], '  and comes back byte by byte';
+    }
+    undef @connections;
+    nothing_left('large', $open, $large);
+    ok wait_until(15, sub { $threads->() <= $before }), 'no thread stays' or diag $threads->() . " of $before";
+    is scalar(files($large)), 4, 'four blobs';
+    $large->stop;
+};
+
 subtest 'a full disk' => sub {
     my $user = Verstak::Postgres::run_as() or plan skip_all => 'only root can mount a small file system';
     my $full = Verstak::Server->new(config => { 'server.workers' => 1 }, start => 0);
@@ -302,6 +345,13 @@ subtest 'a full disk' => sub {
         is_error($answer, 503, 'unavailable', "upload $turn onto a full disk");
         cmp_ok $answer->header('Retry-After'), '>', 0, '  with Retry-After';
     }
+    # The beginning of a large one finds room, and what its own threads write does not.
+    qx{mount -o remount,size=14m '$blobs'};
+    is $?, 0, 'a little more room';
+    for my $turn (1 .. 4) {
+        is_error($full->upload_response($token, bytes($turn % 2 ? 30_000_000 : 13_000_000)), 503, 'unavailable', "large upload $turn");
+    }
+    qx{mount -o remount,size=6m '$blobs'};
     nothing_left('full', $before, $full);
     like $full->log_text, qr/cannot store a blob: .*No space left on device/, 'the log says why';
     open my $fill, '>', "$blobs/fill" or die "cannot fill $blobs: $!\n";
