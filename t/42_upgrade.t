@@ -133,6 +133,29 @@ subtest 'what cannot take over is refused' => sub {
     cmp_ok $uptime->(), '>=', $before + time - $since - 1, 'the uptime goes on';
 };
 
+subtest 'what needs a restart stays as it was' => sub {
+    my $mark = $server->log_mark;
+    my %new  = (
+        'database.url'    => "host=127.0.0.1\nport=1 dbname=other",
+        'server.pid_file' => "$dir/other.pid",
+        'postgres.bin_dir' => '/nonexistent',
+    );
+    $server->write_config(%new);
+    for my $generation (7, 8) {    # the second time from what the first one kept
+        $mark = $server->log_mark;
+        upgrade($server, $generation);
+        my $said = substr $server->log_text, $mark;
+        like $said, qr/\Q$_\E changed: that needs a restart/, "generation $generation: $_" for sort keys %new;
+    }
+    ok alive($postmaster), 'the private PostgreSQL goes on';
+    is_deeply [ map { $_->{op_id} } $server->pull_all($token) ], ['before'], 'with its data';
+    ok !-e "$dir/other.pid", 'no other pid file';
+    $server->write_config(map { $_ => undef } keys %new);
+    $mark = $server->log_mark;
+    upgrade($server, 9);
+    unlike substr($server->log_text, $mark), qr/needs a restart/, 'nothing is said when nothing is changed';
+};
+
 subtest 'PostgreSQL still notices the death of the master' => sub {
     my @all = $server->pids;
     $server->kill9;

@@ -30,6 +30,13 @@ static void handover_keep_over_exec(const struct handover *handover, bool keep)
         fcntl(handover->fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
+/* Each line behind a word of its own, by which it is known again. */
+static void handover_put_kept(struct strbuf *text, const char *lines)
+{
+    for (size_t len; (len = strcspn(lines, "\n")) > 0; lines += len + (lines[len] == '\n'))
+        strbuf_printf(text, "kept %.*s\n", (int)len, lines);
+}
+
 bool handover_give(const struct handover *handover, struct strbuf *error)
 {
     struct strbuf text = STRBUF_INIT;
@@ -38,6 +45,7 @@ bool handover_give(const struct handover *handover, struct strbuf *error)
         strbuf_printf(&text, "%s %d\n", handover_words[i], handover->fds[i]);
     strbuf_printf(&text, "started %llu\n", (unsigned long long)handover->started);
     strbuf_append(&text, handover->children.data, handover->children.len);
+    handover_put_kept(&text, handover->kept.data);
     handover_memory = memfd_create("handover", 0);
     bool given = handover_memory >= 0 && write(handover_memory, text.data, text.len) == (ssize_t)text.len;
     strbuf_release(&text);
@@ -82,22 +90,27 @@ static void handover_take_line(struct handover *handover, const char *line)
         handover->started = strtoull(line + 8, NULL, 10);
     if (strncmp(line, "generations ", 12) == 0 || strncmp(line, "child ", 6) == 0)
         strbuf_printf(&handover->children, "%s\n", line);
+    if (strncmp(line, "kept ", 5) == 0)
+        strbuf_printf(&handover->kept, "%s\n", line + 5);
 }
 
 bool handover_take(struct handover *handover_r, struct strbuf *error)
 {
-    char line[256];
+    char *line = NULL;
+    size_t size = 0;
     strbuf_init(&handover_r->children);
+    strbuf_init(&handover_r->kept);
     handover_r->started = 0;
     for (size_t i = 0; i < HANDOVER_DESCRIPTORS; i++)
         handover_r->fds[i] = -1;
     FILE *file = lseek(handover_memory, 0, SEEK_SET) == 0 ? fdopen(handover_memory, "r") : NULL;
     if (!file)
         return strbuf_error(error, "cannot read what the former version hands over: %s", strerror(errno));
-    while (fgets(line, sizeof(line), file)) {
+    while (getline(&line, &size, file) > 0) {
         line[strcspn(line, "\n")] = '\0';
         handover_take_line(handover_r, line);
     }
+    free(line);
     fclose(file);
     handover_memory = -1;
     for (size_t i = 0; i < HANDOVER_DESCRIPTORS; i++) {

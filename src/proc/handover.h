@@ -34,6 +34,7 @@ enum handover_descriptor {
 struct handover {
     int fds[HANDOVER_DESCRIPTORS];
     struct strbuf children; /* lines of supervisor_export() */
+    struct strbuf kept;     /* lines of reload_export() */
     uint64_t started;       /* clock_mono_ms() of the master's start; 0: the former version did not say */
 };
 
@@ -46,7 +47,7 @@ void handover_cancel(const struct handover *handover);
 
 /* At the start of main(): how is this process started? Takes the variable out of the environment. */
 enum handover_start handover_begin(void);
-/* After HANDOVER_TAKE, once. children of *handover_r: the caller releases. */
+/* After HANDOVER_TAKE, once. children and kept of *handover_r: the caller releases. */
 bool handover_take(struct handover *handover_r, struct strbuf *error) WARN_UNUSED;
 
 #endif

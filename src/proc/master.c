@@ -118,9 +118,11 @@ static struct handover master_handover(const struct master *m)
                 [HANDOVER_OUTPUT_WRITE] = m->output.write,
             },
         .children = STRBUF_INIT,
+        .kept = STRBUF_INIT,
         .started = m->links.started,
     };
     supervisor_export(m->supervisor, &handover.children);
+    reload_export(supervisor_config(m->supervisor), &handover.kept);
     return handover;
 }
 
@@ -134,6 +136,7 @@ static void master_upgrade_checked(struct master *m, int status)
         log_info("upgrade: the new program takes over");
         upgrade_exec(m->flags, &handover, &error);
         strbuf_release(&handover.children);
+        strbuf_release(&handover.kept);
     }
     log_error("upgrade given up, version %s goes on: %s", VERSION_TEXT, error.data);
     if (m->phase == SUPERVISOR_READY)
@@ -307,6 +310,9 @@ static int master_take_over(struct master *m, struct strbuf *error)
         !master_import(m, &handover, error))
         return start_failed(MASTER_EXIT_FAILED, error);
     log_info("verstak-sync-server %s (%s) takes over", VERSION_TEXT, VERSION_COMMIT);
+    for (char *line = strtok(handover.kept.data, "\n"); line; line = strtok(NULL, "\n"))
+        reload_import(config, line);
+    strbuf_release(&handover.kept);
     m->pid_file = mem_strdup(config->server_pid_file);
     m->phase = SUPERVISOR_REPLACING;
     supervisor_begin(m->supervisor, config);

@@ -1,5 +1,5 @@
 /*
- * reload: SIGHUP: the configuration read again.
+ * reload: the configuration read again, by SIGHUP or by the binary that takes over after SIGUSR2.
  */
 #ifndef PROC_RELOAD_H
 #define PROC_RELOAD_H
@@ -16,5 +16,10 @@ struct config_flags;
  */
 struct config *reload_config(const struct config_flags *flags, const struct config *old,
                              struct strbuf *error) WARN_UNUSED;
+
+/* Over an upgrade the same holds: appends "<option> <value>" lines for what cannot change ... */
+void reload_export(const struct config *config, struct strbuf *lines);
+/* ... and applies one of them to the configuration that the new binary has read. Options unknown to it are skipped. */
+void reload_import(struct config *config, const char *line);
 
 #endif
