@@ -441,6 +441,34 @@ subtest 'a large blob on its way' => sub {
         ok $part->status == 206 && $part->body eq substr($bytes, $first, $last - $first + 1), "bytes $first to $last";
     }
 
+    # From the disk: a thread reads what is not in memory. Whole, in ranges, beside each other, broken off.
+    my $file  = $server->data . '/blobs' . $path =~ s{.*/((..)(..).*)}{/$2/$3/$1}r;
+    my $evict = sub {
+        system('dd', 'status=none', "of=$file", 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0') == 0 or die "cannot evict $file\n";
+    };
+    my $threads = sub { return scalar(() = glob "/proc/$worker/task/*") };
+    my $running = $threads->();
+    for my $range ([ 0, $size - 1 ], [ 1, 4259841 ], [ 4194303, 4259841 ], [ 4259840, 8454143 ], [ $size - 1, $size - 1 ]) {
+        my ($first, $last) = @$range;
+        $evict->();
+        my $part = $connection->request(GET => $path, token => $token, headers => [ Range => "bytes=$first-$last" ]);
+        ok $part->status == 206 && $part->body eq substr($bytes, $first, $last - $first + 1), "bytes $first to $last from the disk";
+    }
+    $evict->();
+    my @beside = map { $server->connect } 1 .. 6;
+    $_->send(Verstak::HTTP::head(GET => $path, token => $token)) for @beside;
+    ok $_->response->body eq $bytes, 'every byte, several at once' for @beside;
+    for my $round (1 .. 30) {
+        $evict->();
+        my $broken = $server->connect(receive_buffer => 4096);
+        $broken->send(Verstak::HTTP::head(GET => $path, token => $token));
+        Verstak::Wait::pause($round / 3000);
+        $round % 2 ? $broken->reset : $broken->close;
+    }
+    undef @beside;
+    ok wait_until(20, sub { $descriptors->() <= $before + 1 }), 'clients that go away while the disk is read leave no descriptor';
+    is $threads->(), $running, 'nor a thread';
+
     for my $round (1 .. 20) {
         my $broken = $server->connect(receive_buffer => 4096);
         $broken->send(Verstak::HTTP::head(GET => $path, token => $token));

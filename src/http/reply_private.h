@@ -28,7 +28,4 @@ h2o_req_t *reply_begin(struct http_request *request, int status, const char *typ
 /* Appends the contract's error as JSON; text NULL: the code's own sentence. */
 void reply_error_body(struct strbuf *body, enum error_code code, const char *text);
 
-/* The eventfd and queue of downloads that let others go first. */
-struct reply_yield *reply_yield_new(h2o_loop_t *loop);
-
 #endif

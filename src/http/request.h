@@ -41,6 +41,7 @@ struct http_context {
     struct work_pool *hashing; /* passwords */
     struct work_pool *files;   /* pieces of uploads: short works, by turns */
     struct work_pool *syncing; /* what waits for the disk: syncing, naming, removing files */
+    struct work_pool *reading; /* bytes of downloads that are not in memory */
     struct work_pool *smtp;    /* an admin's test of the SMTP settings */
     struct blob_store *blobs;
     struct sealing *sealing; /* secrets of the settings; NULL: their key cannot be read */

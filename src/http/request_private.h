@@ -48,7 +48,7 @@ struct http_request {
     void *data;
     void *json;          /* struct json_object */
     struct strbuf reply; /* body of the answer, while libh2o sends it */
-    void *stream;        /* of reply_file.c, while it sends a file */
+    void *stream;        /* of file_stream.c, while it sends a file */
     char *argument;
     const char *user;
     const char *session;

@@ -18,7 +18,7 @@
 #include "http/body.h"
 #include "http/connection.h"
 #include "http/edge.h"
-#include "http/reply_private.h"
+#include "http/file_stream.h"
 #include "http/request_private.h"
 
 #define ACCEPTS_PER_WAKE 4 /* leaves the rest of a burst to the other workers */
@@ -110,7 +110,7 @@ struct http_server *http_server_new(h2o_loop_t *loop, const struct http_context 
     h2o_context_init(&server->h2o, loop, &server->globalconf);
     server->accept.ctx = &server->h2o;
     server->accept.hosts = server->globalconf.hosts;
-    server->yield = reply_yield_new(loop);
+    server->turns = file_turns_new(loop);
     server->listener = h2o_evloop_socket_create(loop, listener, H2O_SOCKET_FLAG_DONT_READ);
     server->listener->data = server;
     edge_init(server);

@@ -13,7 +13,7 @@
 struct http_connection;
 struct http_context;
 struct http_request;
-struct reply_yield;
+struct file_turns;
 
 struct http_server {
     h2o_globalconf_t globalconf;
@@ -32,7 +32,7 @@ struct http_server {
     uint64_t drain_started; /* clock_mono_ms(); 0: not draining */
     h2o_linklist_t waiting; /* requests that wait for something: http_request.waiting */
     uint64_t id_prefix, id_counter;
-    struct reply_yield *yield; /* http/reply_file.c */
+    struct file_turns *turns; /* of downloads */
 };
 
 /* The id of a request: 16 hexadecimal digits and a zero byte. */

@@ -48,6 +48,8 @@
 #define FILE_THREADS (2 + BLOB_WRITERS_MOST) /* so many may wait for the disk */
 #define SYNC_THREADS 4 /* each may wait for the disk, and should not hold the others */
 #define SYNC_QUEUE 1024
+#define READ_THREADS 4 /* the same */
+#define READ_QUEUE 4096
 #define SMTP_QUEUE 2    /* an admin's tests of the SMTP settings: seldom, and up to 20 s each */
 #define HASHING_NICE 10 /* a password takes 0.2 s; requests go first */
 #define WATCHED_MOST 8
@@ -257,6 +259,7 @@ static bool make_context(struct worker *worker, struct strbuf *error)
     /* one work of each upload waits at most, so that they take turns */
     context->files = work_pool_new("files", FILE_THREADS, (unsigned)config->http_max_uploads, 0);
     context->syncing = work_pool_new("syncing", SYNC_THREADS, SYNC_QUEUE, 0);
+    context->reading = work_pool_new("reading", READ_THREADS, READ_QUEUE, 0);
     context->smtp = work_pool_new("smtp", 1, SMTP_QUEUE, 0);
     context->health = health_new(worker->loop, context);
     return true;
@@ -277,6 +280,7 @@ static bool watch_all(struct worker *worker)
            watch(worker, work_pool_fd(worker->context.hashing), worker->context.hashing, on_work) &&
            watch(worker, work_pool_fd(worker->context.files), worker->context.files, on_work) &&
            watch(worker, work_pool_fd(worker->context.syncing), worker->context.syncing, on_work) &&
+           watch(worker, work_pool_fd(worker->context.reading), worker->context.reading, on_work) &&
            watch(worker, work_pool_fd(worker->context.smtp), worker->context.smtp, on_work) &&
            tick_every(worker, TICK_DRAINING_MS);
 }
@@ -319,6 +323,7 @@ static void finish(struct worker *worker)
     work_pool_free(&worker->context.hashing);
     work_pool_free(&worker->context.files);
     work_pool_free(&worker->context.syncing);
+    work_pool_free(&worker->context.reading);
     work_pool_free(&worker->context.smtp);
     sealing_free(&worker->context.sealing);
     blob_store_close(&worker->context.blobs);
