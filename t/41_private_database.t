@@ -141,6 +141,7 @@ subtest 'the machine crashes' => sub {
 };
 
 subtest 'HUP and the private database' => sub {
+    $server->log_like(qr/master\[\d+\]: ready/);    # both workers: else this generation is given up for the next one
     my ($postmaster) = $server->pids_of('postgres');
     my $mark = $server->log_mark;
     $server->write_config('database.url' => 'postgresql://elsewhere/verstak', 'postgres.shared_buffers' => '128MiB');

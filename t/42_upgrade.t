@@ -52,6 +52,7 @@ my $server = Verstak::Server->new(
     database => 'private',
     args     => [ '--workers', 2, '--admin-user', 'ann', '--admin-pass', 'visible-password' ]
 );
+$server->log_like(qr/master\[\d+\]: ready/);
 my ($postmaster) = $server->pids_of('postgres');
 my $master       = $server->pid;
 my $token        = $server->new_device;

@@ -13,6 +13,7 @@ use Verstak::Server;
 use Verstak::Smtp;
 use Verstak::Wait qw(wait_for wait_until);
 
+Verstak::Server::reachable_binary();
 my $PASSWORD = 'mail server password 9';
 my $pg       = Verstak::Postgres->new;
 my $server   = Verstak::Server->new(

@@ -11,7 +11,7 @@ use Verstak::Server;
 use Verstak::Wait qw(wait_for);
 
 my $top    = "$FindBin::Bin/..";
-my $binary = Verstak::Server::binary();
+my $binary = Verstak::Server::reachable_binary();
 my $user   = Verstak::Postgres::run_as();    # as root: whom to drop to
 
 # A temporary directory, and the processes that were started in it, which end with it.

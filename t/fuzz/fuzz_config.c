@@ -10,7 +10,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char directory[] = "/dev/shm/fuzz_config.XXXXXX";
+static char in_memory[] = "/dev/shm/fuzz_config.XXXXXX", elsewhere[] = "/tmp/fuzz_config.XXXXXX";
+static const char *directory;
 static char path[64];
 
 static void clean_up(void)
@@ -21,7 +22,10 @@ static void clean_up(void)
 
 static void set_up(void)
 {
-    if (!mkdtemp(directory))
+    directory = mkdtemp(in_memory);
+    if (!directory)
+        directory = mkdtemp(elsewhere);
+    if (!directory)
         abort();
     snprintf(path, sizeof(path), "%s/config.yml", directory);
     atexit(clean_up);

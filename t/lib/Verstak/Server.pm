@@ -13,6 +13,8 @@ use v5.36;
 use parent 'Verstak::Guard';
 use Carp  qw(croak);
 use Cwd   ();
+use File::Copy ();
+use File::Temp ();
 use POSIX ();
 use Test::Builder;
 use Verstak::HTTP qw(encode_json multipart);
@@ -40,6 +42,16 @@ sub binary () {
     my $path = $ENV{VERSTAK_BIN} // (__FILE__ =~ s{[^/]+/[^/]+/[^/]+/[^/]+\z}{}r . 'build/bin/verstak-sync-server');
     -x $path or die "no server at $path; build it, or set VERSTAK_BIN\n";
     return Cwd::abs_path($path);
+}
+
+# A copy of it that the server's user reaches, too, though the tree may lie in root's home: an upgrade runs the file as
+# that user. The program of all servers that are started from now on.
+sub reachable_binary () {
+    state $dir = File::Temp->newdir('vsb-XXXXXX', DIR => $ENV{VERSTAK_TEST_TMPDIR} // '/tmp');
+    my $program = "$dir/verstak-sync-server";
+    File::Copy::copy(binary(), $program) or die "cannot copy the server: $!\n";
+    chmod 0755, $dir, $program;
+    return $ENV{VERSTAK_BIN} = $program;
 }
 
 sub rank ($self) { return 2 }
