@@ -8,7 +8,8 @@
  *   upload_reserved   quota_exceeded, or a thread gives the file its name
  *   upload_kept       commit: the reference; quota again if the reservation has run out
  *   upload_committed  the answer
- * Threads of `files` take pieces, a millisecond each; those of `syncing` wait for the disk as long as it takes.
+ * Threads of `files` take pieces, a millisecond each, but that BLOB_WRITERS_MOST of them may wait for the disk; those of
+ * `syncing` do as long as it takes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -83,10 +84,7 @@ static void upload_end(void *data)
     leftover->work.done = leftover_done;
     leftover->store = upload->store;
     leftover->temp = upload->temp;
-    if (!work_pool_submit(upload->syncing, &leftover->work)) {
-        leftover_run(&leftover->work);
-        free(leftover);
-    }
+    work_pool_add(upload->syncing, &leftover->work); /* one for each upload that ended: never on the loop */
 }
 
 static bool upload_verdict_is(struct upload *upload, enum blob_outcome outcome)

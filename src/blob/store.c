@@ -21,6 +21,7 @@
 #include <openssl/evp.h>
 
 #include "blob/writer.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/hex.h"
 #include "core/mem.h"
@@ -29,6 +30,8 @@
 /* What is smaller stays in the page cache for the devices that fetch it in a moment; behind it a blob_writer goes on.
  */
 #define LARGE ((int64_t)(2 * BLOB_WRITER_PIECE))
+#define FAST_MS \
+    1000 /* for a BLOB_WRITER_PIECE; the cache is good enough for slower ones, which would hold a writer long */
 #define WRITE_BEHIND \
     (8 * 1024 * 1024) /* the disk begins with as much at a time, so that the fsync finds little to do */
 #define NAME_SIZE (6 + DIGEST_HEX_SIZE) /* "ab/cd/<sha256>" */
@@ -111,6 +114,7 @@ enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *t
     temp->fd = openat(store->tmp, temp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (temp->fd < 0)
         return fault(error, store, "make a file in", "tmp");
+    temp->since = clock_mono_ms();
     enum blob_outcome outcome = BLOB_OK;
     if (flock(temp->fd, LOCK_EX | LOCK_NB) != 0)
         outcome = fault(error, store, "lock a file in", "tmp");
@@ -152,12 +156,30 @@ static void large_end(struct blob_store *store, struct blob_temp *temp)
     atomic_fetch_sub(&store->writers, 1);
 }
 
-/* Bytes to take at a time; the beginning of a large file ends at LARGE. */
+/* Bytes to take at a time: none has a boundary of BLOB_WRITER_PIECE inside. */
 static size_t next_piece(const struct blob_temp *temp, size_t len)
 {
+    size_t left = BLOB_WRITER_PIECE - (size_t)temp->size % BLOB_WRITER_PIECE;
     size_t n = len < PIECE ? len : PIECE;
-    int64_t left = LARGE - temp->size;
-    return left > 0 && left < (int64_t)n ? (size_t)left : n;
+    return n < left ? n : left;
+}
+
+/* At a boundary of BLOB_WRITER_PIECE: one that has become fast may get a writer, and one that has become slow gives it
+ * back, when that has written what it was given. False: it could not. */
+static bool change_way(struct blob_store *store, struct blob_temp *temp)
+{
+    uint64_t now = clock_mono_ms();
+    bool fast = now - temp->since <= FAST_MS;
+    temp->since = now;
+    if (temp->size >= LARGE && temp->writer == NULL && fast)
+        temp->writer = large_begin(store, temp->fd);
+    if (temp->writer == NULL || fast)
+        return true;
+    if (!blob_writer_finish(temp->writer))
+        return false;
+    large_end(store, temp);
+    temp->behind = temp->size;
+    return true;
 }
 
 enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
@@ -166,8 +188,8 @@ enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *
     const char *p = bytes;
     while (len > 0) {
         size_t n = next_piece(temp, len);
-        if (temp->size == LARGE)
-            temp->writer = large_begin(store, temp->fd);
+        if (temp->size > 0 && temp->size % (int64_t)BLOB_WRITER_PIECE == 0 && !change_way(store, temp))
+            return fault(error, store, "write a file in", "tmp");
         if (EVP_DigestUpdate(temp->hash, p, n) != 1) {
             errno = ENOMEM;
             return fault(error, store, "hash a file in", "tmp");

@@ -37,13 +37,14 @@ struct blob_temp {
     struct evp_md_ctx_st *hash;
     int64_t size;               /* bytes appended */
     int64_t behind;             /* of these, bytes that the disk was told to begin with */
-    struct blob_writer *writer; /* of a large file, behind its beginning; else NULL */
+    uint64_t since;             /* clock_mono_ms() of the beginning, then of the last whole BLOB_WRITER_PIECE */
+    struct blob_writer *writer; /* of a large file that comes fast, behind its beginning; else NULL */
 };
 /* Makes an empty one. It ends with blob_store_keep() or blob_store_drop(), also after one of the next two failed. */
 enum blob_outcome blob_store_begin(struct blob_store *store, struct blob_temp *temp_r,
                                    struct strbuf *error) WARN_UNUSED;
-/* Writes more bytes, hashing on the way. Waits for the disk when it is too slow for a large file, at most
- * BLOB_WRITERS_MOST calls at once. */
+/* Writes more bytes, hashing on the way. Waits for the disk when a large file with a writer comes faster than that
+ * takes it; without one only when the kernel has no memory for more. */
 enum blob_outcome blob_store_append(struct blob_store *store, struct blob_temp *temp, const void *bytes, size_t len,
                                     struct strbuf *error) WARN_UNUSED;
 /* The file is complete: its hash, and fsync. */

@@ -58,14 +58,20 @@ static bool set_direct(int fd, bool direct)
     return flags >= 0 && fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
-/* 0 or an errno. Some file systems let O_DIRECT be set and refuse the write; others want what is left of a piece that
- * they took a part of to be aligned: both take it through the cache. */
+/* What a file system says that lets O_DIRECT be set and cannot write so; or not what it left of a piece, whose start is
+ * not aligned any more. */
+static bool wants_cache(int reason)
+{
+    return reason == EINVAL || reason == EOPNOTSUPP || reason == ENOSYS;
+}
+
+/* 0 or an errno. */
 static int write_piece(int fd, const char *bytes, size_t len)
 {
     off_t start = lseek(fd, 0, SEEK_CUR);
     if (file_write_all(fd, bytes, len))
         return 0;
-    if (errno != EINVAL || start < 0)
+    if (!wants_cache(errno) || start < 0)
         return errno;
     return set_direct(fd, false) && lseek(fd, start, SEEK_SET) == start && file_write_all(fd, bytes, len) ? 0 : errno;
 }

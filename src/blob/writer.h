@@ -16,7 +16,8 @@
 struct blob_writer;
 
 /*
- * Goes on at the end of a file whose size is a multiple of BLOB_WRITER_PIECE. The descriptor stays the caller's, who
+ * Goes on at the end of a file whose size is a multiple of BLOB_WRITER_PIECE (any other goes through the cache after
+ * all). The descriptor stays the caller's, who
  * does not use it before blob_writer_free(). NULL: the file system cannot write past its cache, or there are no threads
  * or no memory; the descriptor is as it was.
  */

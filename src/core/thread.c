@@ -8,11 +8,9 @@
 
 int thread_start(const char *name, void *(*run)(void *), void *arg, pthread_t *thread_r)
 {
-    char short_name[NAME_SIZE];
     sigset_t all, before;
     pthread_attr_t attributes;
     pthread_t thread;
-    snprintf(short_name, sizeof(short_name), "%s", name);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_init(&attributes);
@@ -20,9 +18,11 @@ int thread_start(const char *name, void *(*run)(void *), void *arg, pthread_t *t
     int failed = pthread_create(&thread, &attributes, run, arg);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed == 0 && thread_r != NULL) {
-        (void)pthread_setname_np(thread, short_name);
-        *thread_r = thread;
-    }
-    return failed;
+    if (failed != 0 || thread_r == NULL)
+        return failed;
+    char short_name[NAME_SIZE];
+    snprintf(short_name, sizeof(short_name), "%s", name);
+    (void)pthread_setname_np(thread, short_name);
+    *thread_r = thread;
+    return 0;
 }

@@ -5,6 +5,7 @@
 #include "core/work_pool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -136,10 +137,10 @@ void work_pool_free(struct work_pool **pool)
     *pool = NULL;
 }
 
-bool work_pool_submit(struct work_pool *pool, struct work *work)
+static bool work_pool_put(struct work_pool *pool, struct work *work, unsigned limit)
 {
     pthread_mutex_lock(&pool->lock);
-    bool taken = pool->waiting_count < pool->limit;
+    bool taken = pool->waiting_count < limit;
     if (taken) {
         work_queue_put(&pool->waiting, work);
         pool->waiting_count++;
@@ -147,6 +148,16 @@ bool work_pool_submit(struct work_pool *pool, struct work *work)
     }
     pthread_mutex_unlock(&pool->lock);
     return taken;
+}
+
+bool work_pool_submit(struct work_pool *pool, struct work *work)
+{
+    return work_pool_put(pool, work, pool->limit);
+}
+
+void work_pool_add(struct work_pool *pool, struct work *work)
+{
+    (void)work_pool_put(pool, work, UINT_MAX);
 }
 
 int work_pool_fd(const struct work_pool *pool)

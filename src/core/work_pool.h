@@ -27,6 +27,8 @@ struct work_pool *work_pool_new(const char *name, unsigned threads, unsigned que
 void work_pool_free(struct work_pool **pool);
 /* False when queue_limit works wait already: nothing was taken. Never runs done() before it returns. */
 bool work_pool_submit(struct work_pool *pool, struct work *work) WARN_UNUSED;
+/* The same for what must be done: takes it however many wait. The caller sees to it that they do not become many. */
+void work_pool_add(struct work_pool *pool, struct work *work);
 /* Readable while finished works wait for work_pool_reap(). The pool's: not to be closed. */
 int work_pool_fd(const struct work_pool *pool);
 void work_pool_reap(struct work_pool *pool);

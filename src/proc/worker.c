@@ -45,7 +45,7 @@
 #define ORPHAN_DRAIN_MS 2000
 #define TICK_MS 1000
 #define TICK_DRAINING_MS 100
-#define FILE_THREADS (2 + BLOB_WRITERS_MOST) /* so many may wait for the disk */
+#define FILE_THREADS (2 + BLOB_WRITERS_MOST) /* the second number may wait for the disk */
 #define SYNC_THREADS 4 /* each may wait for the disk, and should not hold the others */
 #define SYNC_QUEUE 1024
 #define READ_THREADS 4 /* the same */

@@ -21,6 +21,17 @@
 #define PIECE BLOB_WRITER_PIECE
 #define LARGE (2 * PIECE) /* from here on a blob_writer goes on */
 
+/* In front of libc's: counts. */
+static unsigned synced_files, synced_directories;
+
+int fsync(int fd)
+{
+    struct stat st;
+    bool directory = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    *(directory ? &synced_directories : &synced_files) += 1;
+    return (int)syscall(SYS_fsync, fd);
+}
+
 static char base[] = "/tmp/verstak-store-XXXXXX";
 
 /* Number of files in <base>/blobs/tmp. */
@@ -110,7 +121,10 @@ static void test_again(struct blob_store *store)
 {
     unsigned char sha256[DIGEST_SIZE];
     struct stat before, after;
+    synced_files = synced_directories = 0;
     ok(put(store, "content", 7, sha256), "stored");
+    is_int(synced_files, 1, "synced");
+    is_int(synced_directories, 3, "and the directories of its name");
     char *path = path_of(sha256);
     stat(path, &before);
     is_int(before.st_mode & 07777, 0600, "for its owner only");
@@ -214,21 +228,24 @@ static void test_many_large(struct blob_store *store, bool direct)
     unsigned char sha256[FILES][DIGEST_SIZE], expected[DIGEST_SIZE];
     size_t len = LARGE - 1000; /* no step ends where a piece does */
     char *content = mem_alloc(STEPS * len), *back = mem_alloc(STEPS * len);
-    unsigned with = 0, good = 0;
+    unsigned most = 0, good = 0;
     for (unsigned i = 0; i < FILES; i++)
         good += blob_store_begin(store, &temps[i], NULL) == BLOB_OK;
     for (unsigned step = 0; step < STEPS; step++) {
         memset(content + step * len, 'a' + (int)step, len);
-        for (unsigned i = 0; i < FILES; i++)
+        unsigned with = 0;
+        for (unsigned i = 0; i < FILES; i++) {
             good += blob_store_append(store, &temps[i], content + step * len, len - i, NULL) == BLOB_OK;
+            with += temps[i].writer != NULL;
+        }
+        most = with > most ? with : most;
     }
     for (unsigned i = 0; i < FILES; i++) {
-        with += temps[i].writer != NULL;
         good += blob_store_sync(store, &temps[i], sha256[i], NULL) == BLOB_OK;
         good += blob_store_keep(store, &temps[i], sha256[i], temps[i].size, NULL) == BLOB_OK;
     }
     is_int(good, FILES * (3 + STEPS), "%d large files at once", FILES);
-    is_int(with, direct ? BLOB_WRITERS_MOST : 0, "of which some have writers");
+    is_int(most, direct ? BLOB_WRITERS_MOST : 0, "of which some have writers");
     for (unsigned i = 0; i < FILES; i++) {
         int fd = -1;
         int64_t size = 0;
@@ -244,6 +261,27 @@ static void test_many_large(struct blob_store *store, bool direct)
     is_int(temp_count(), 0, "nothing stays in tmp");
     free(content);
     free(back);
+}
+
+/* Writers that were refused or given back count no more: the next file has one. */
+static void test_next_large(struct blob_store *store, bool direct)
+{
+    char *content = mem_zalloc(PIECE);
+    struct blob_temp temp;
+    enum blob_outcome outcome = blob_store_begin(store, &temp, NULL);
+    for (unsigned i = 0; i < 3 && outcome == BLOB_OK; i++)
+        outcome = blob_store_append(store, &temp, content, PIECE, NULL);
+    is_int(outcome, BLOB_OK, "one more large file");
+    is_int(temp.writer != NULL, direct, "has a writer");
+    temp.since -= 5000; /* for a while nothing comes */
+    outcome = blob_store_append(store, &temp, content, PIECE, NULL);
+    ok(outcome == BLOB_OK && temp.writer == NULL, "a slow file gives it back");
+    is_int(blob_store_append(store, &temp, content, PIECE, NULL), BLOB_OK, "it becomes fast");
+    is_int(blob_store_append(store, &temp, content, 1, NULL), BLOB_OK, "and goes on");
+    is_int(temp.writer != NULL, direct, "with a writer again");
+    is_int(temp.size, 5 * (int64_t)PIECE + 1, "nothing is forgotten");
+    blob_store_drop(store, &temp);
+    free(content);
 }
 
 /* Of a kernel before 6.5 nobody can ask it. */
@@ -365,6 +403,7 @@ int main(void)
         test_no_space(store, LARGE + 2 * PIECE + 5000, LARGE + 2 * PIECE + 4096);
         test_drop_large(store);
         test_many_large(store, supports_direct());
+        test_next_large(store, supports_direct());
         test_durable(store);
         test_sweep(store);
         test_writable(store);

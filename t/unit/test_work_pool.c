@@ -140,17 +140,20 @@ static void test_bound(void)
 {
     struct gate gate = GATE_INIT;
     struct work_pool *pool = work_pool_new("bound", 1, 2, 0);
-    struct job *jobs = jobs_new(5, &gate);
+    struct job *jobs = jobs_new(6, &gate);
     ok(work_pool_submit(pool, &jobs[0].work), "the first one is taken");
     gate_await(&gate, 1);
     ok(work_pool_submit(pool, &jobs[1].work) && work_pool_submit(pool, &jobs[2].work), "two wait while it runs");
     ok(!work_pool_submit(pool, &jobs[3].work), "a third is refused");
     is_int(work_pool_depth(pool), 3, "two wait and one runs");
+    work_pool_add(pool, &jobs[5].work);
+    is_int(work_pool_depth(pool), 4, "but for what must be done");
     is_int(jobs[0].dones, 0, "nothing is done before it is reaped");
     gate_open(&gate);
-    reap(pool, jobs, 5, 3);
+    reap(pool, jobs, 6, 4);
+    is_int(jobs[5].dones, 1, "which is");
     ok(work_pool_submit(pool, &jobs[3].work), "then there is room again");
-    reap(pool, jobs, 5, 4);
+    reap(pool, jobs, 6, 5);
     is_int(jobs[4].runs + jobs[4].dones, 0, "what was not taken is not run");
     work_pool_reap(pool);
     is_int(jobs[0].dones, 1, "reaping without need does nothing");
