@@ -2,9 +2,12 @@
 use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use POSIX qw(WNOHANG);
 use Test::More;
+use Time::HiRes qw(time);
 use Verstak::Server;
-use Verstak::Wait qw(wait_for wait_until);
+use Verstak::SlowDisk;
+use Verstak::Wait qw(pause wait_for wait_until);
 
 my $server = Verstak::Server->new(
     config => { 'server.workers' => 1, 'database.work_connections' => 4, 'database.statement_timeout' => '12s', 'http.request_timeout' => '20s' });
@@ -64,6 +67,27 @@ subtest 'clients that do not take their pages' => sub {
     $_->close for @slow;
     ok wait_until(30, sub { $server->request(POST => '/api/v1/sync/pull', token => $token, json => { since_sequence => 0 })->status == 200 }),
         'once the slow clients have gone there is room again';
+};
+
+subtest 'a download from a slow disk' => sub {
+    my $server = Verstak::Server->new(config => { 'server.workers' => 1 });
+    my $token  = $server->new_device;
+    my $bytes  = join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 0 .. 3_000_000;
+    my $sha256 = $server->upload($token, $bytes)->{sha256};
+    my ($worker) = $server->pids_of('worker');
+    my $file = $server->data . '/blobs/' . $sha256 =~ s{((..)(..).*)}{$2/$3/$1}r;
+    system('dd', 'status=none', "of=$file", 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0') == 0 or die "cannot evict $file\n";
+    my $slow = Verstak::SlowDisk->new($worker, $file, 4_000_000) or plan skip_all => $Verstak::SlowDisk::why;
+    my $pid  = fork // die "cannot fork: $!\n";
+    POSIX::_exit($server->request(GET => "/api/v1/blobs/$sha256", token => $token)->body eq $bytes ? 0 : 1) if !$pid;
+    my ($beside, $connection, $since) = (0, $server->connect, time);
+    $beside += $connection->request(GET => '/livez')->status == 200, pause(0.01) until waitpid $pid, WNOHANG;
+    is $?, 0, 'arrives whole';
+SKIP: {
+        skip 'the limit of the disk does nothing here', 1 if time - $since < 1.5;
+        # It takes three seconds. A loop that waited for the disk would answer between its turns of 4 MiB, three times.
+        cmp_ok $beside, '>', 30, "$beside other requests were answered meanwhile";
+    }
 };
 
 done_testing;
