@@ -228,6 +228,55 @@ sub anonymous ($pid) {
     return (slurp("/proc/$pid/smaps_rollup") =~ /^Anonymous:\s+(\d+)/m ? $1 : 0) * 1024;
 }
 
+# Pages that the kernel has yet to write, and how many it lets there be before it begins.
+sub dirty_pages () {
+    my %count = slurp('/proc/vmstat') =~ /^(\w+) (\d+)$/mg;
+    return @count{qw(nr_dirty nr_dirty_background_threshold)};
+}
+
+# Rates of uploads of 256 MiB that follow each other, each of new content. Those before the kernel begins to write do not
+# count: so long a server that does not sync fills memory, and afterwards it is as fast as the disk takes its files.
+sub one_behind_the_other ($file, $upload) {
+    my ($number, $settled, @rates) = (0, 0);
+    system('sync') == 0 or die "sync failed\n";
+    while (@rates < 3 * rounds()) {
+        open my $fh, '+<:raw', $file or die "cannot change $file: $!\n";
+        print {$fh} pack 'Q', ++$number;
+        close $fh or die "cannot change $file: $!\n";
+        my $rate = $upload->($number);
+        push @rates, $rate if $settled;
+        my ($dirty, $most) = dirty_pages();
+        $settled ||= $dirty >= $most || $number >= 20;
+    }
+    return \@rates;
+}
+
+# What both can promise when they answer is the same only with fsync: a 200 of ours says that the blob is on the disk.
+sub upload_figures ($upload, $put, $file, $nginx) {
+    my $number = 0;
+    my $ours   = sub {
+        random_file($file, 256);
+        system('sync') == 0 or die "sync failed\n";    # nobody pays for the bytes of the turn before
+        return $upload->();
+    };
+    my $nginx_into_memory = sub {
+        system('sync') == 0 or die "sync failed\n";
+        return $put->('blob' . ++$number);
+    };
+    my $nginx_onto_disk = sub {
+        my $rate  = $nginx_into_memory->();
+        my $start = time;
+        system('sync', '-d', $nginx->file("blob$number")) == 0 or die "sync failed\n";
+        return 256 * MEBIBYTE / 1e6 / (256 * MEBIBYTE / 1e6 / $rate + time - $start);
+    };
+    figure('upload of 256 MiB / nginx WebDAV PUT and fsync',       by_turns($ours, $nginx_onto_disk),   'MB/s', least => 0.9);
+    figure('upload of 256 MiB / nginx WebDAV PUT into free memory', by_turns($ours, $nginx_into_memory), 'MB/s', least => 0.9);
+    my $nginx_rates = one_behind_the_other($file, sub ($n) { $put->("long$n") });
+    unlink glob $nginx->file('long*');
+    figure('uploads of 256 MiB behind each other / nginx WebDAV PUT', one_behind_the_other($file, sub ($n) { $upload->() }), $nginx_rates, 'MB/s', least => 0.9);
+    return;
+}
+
 sub part_blobs () {
     my $scratch = scratch();
     my $server  = server('server.workers' => 1, 'limits.vault_quota' => '64GiB', 'limits.user_quota' => '64GiB');
@@ -235,59 +284,35 @@ sub part_blobs () {
     my $nginx  = Bench::Nginx->new;
     my $url    = 'http://127.0.0.1:' . $server->port . '/api/v1/blobs/';
     my @bearer = ('-H', "Authorization: Bearer $token");
-    my ($worker) = $server->pids_of('worker');
     my $file   = random_file("$scratch/blob", 256);
+    my $put    = sub ($name) { curl_rate('PUT', '-T', $file, $nginx->url . "/$name") };
+    my ($worker) = $server->pids_of('worker');
     my $before = anonymous($worker);
     my $most   = $before;
-    my $number = 0;
-    my $settle = sub { system('sync') == 0 or die "sync failed\n" };    # nobody pays for the bytes of the turn before
-    my ($up, $nginx_up) = by_turns(
-        sub {
-            random_file($file, 256);
-            $settle->();
-            my $rate = curl_rate('upload', @bearer, '-F', "file=\@$file", $url);
-            $most = anonymous($worker) if anonymous($worker) > $most;
-            return $rate;
-        },
-        sub { $settle->(); curl_rate('PUT', '-T', $file, $nginx->url . '/blob' . ++$number) }
-    );
-    figure('upload of 256 MiB, on the disk / nginx WebDAV PUT, not synced', $up, $nginx_up, 'MB/s', least => 0.9);
-    # What both can promise when they answer is the same only so: a 200 of ours says that the blob is on the disk.
-    my ($durable, $nginx_durable) = by_turns(
-        sub {
-            random_file($file, 256);
-            $settle->();
-            return curl_rate('upload', @bearer, '-F', "file=\@$file", $url);
-        },
-        sub {
-            $settle->();
-            my $rate  = curl_rate('PUT', '-T', $file, $nginx->url . '/blob' . ++$number);
-            my $start = time;
-            system('sync', '-d', $nginx->file("blob$number")) == 0 or die "sync failed\n";
-            return 256 * MEBIBYTE / 1e6 / (256 * MEBIBYTE / 1e6 / $rate + time - $start);
-        }
-    );
-    figure('upload of 256 MiB, on the disk / nginx WebDAV PUT and fsync', $durable, $nginx_durable, 'MB/s', least => 0.9);
-    chomp(my $sha256 = `sha256sum '$file' | cut -c1-64`);
+    my $ours   = sub ($what, @arguments) {
+        my $rate = curl_rate($what, @bearer, @arguments);
+        $most = List::Util::max($most, anonymous($worker));
+        return $rate;
+    };
+    my $upload = sub { $ours->('upload', '-F', "file=\@$file", $url) };
+    upload_figures($upload, $put, $file, $nginx);
+
     # One takes less than a tenth of a second: a turn is the median of several.
-    my $get = sub (@arguments) { median(map { curl_rate('GET', @arguments) } 1 .. 7) };
-    my ($down, $nginx_down) = by_turns(
-        sub {
-            my $rate = $get->(@bearer, $url . $sha256);
-            $most = anonymous($worker) if anonymous($worker) > $most;
-            return $rate;
-        },
-        sub { $get->($nginx->url . "/blob$number") }
-    );
-    figure('download of 256 MiB / nginx GET', $down, $nginx_down, 'MB/s', least => 0.9);
+    chomp(my $sha256 = `sha256sum '$file' | cut -c1-64`);
+    $put->('blob');
+    my $several = sub ($get) {
+        return sub { median(map { $get->() } 1 .. 7) }
+    };
+    my $download = sub { $ours->('download', $url . $sha256) };
+    figure('download of 256 MiB / nginx GET', by_turns($several->($download), $several->(sub { curl_rate('GET', $nginx->url . '/blob') })), 'MB/s', least => 0.9);
     note('anonymous memory of a worker grown by', ($most - $before) / MEBIBYTE, 'MiB', most => 32);
     my @latency = prober(
         $server->port,
         sub {
             for (1 .. 2) {
                 random_file($file, 256);
-                curl_rate('upload', @bearer, '-F', "file=\@$file", $url);
-                curl_rate('download', @bearer, $url . $sha256) for 1 .. 3;
+                $upload->();
+                $download->() for 1 .. 3;
             }
         }
     );
