@@ -191,6 +191,7 @@ subtest 'starts that fail' => sub {
     my $deep = Verstak::Server->new(database => 'private', start => 0);
     my $long = $deep->{data} . '/' . 'x' x 90;
     $deep->{data} = $long;
+    $deep->{args} = [ '--user', $user ] if $user;    # the configuration file lies in the other directory
     make_path($long);
     chmod 0711, $deep->base . '/data';
     my ($status, $log) = failed_start($deep);
