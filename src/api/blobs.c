@@ -22,7 +22,7 @@ static void blob_found(struct http_request *request, const struct db_result *res
 {
     const unsigned char *sha256 = http_request_data(request);
     const char *hex = http_request_arg(request);
-    struct reply_file file = {.type = "application/octet-stream"};
+    struct reply_file file = {.type = "application/octet-stream", .unreadable = ERROR_BLOB_UNAVAILABLE};
     char etag[DIGEST_HEX_SIZE + 2], disposition[DIGEST_HEX_SIZE + 32];
 
     if (db_result_null(result, 0, BLOB_SIZE)) {

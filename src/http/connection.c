@@ -19,6 +19,7 @@
 #include "core/config.h"
 #include "core/mem.h"
 #include "http/access_log.h"
+#include "http/file_stream.h"
 #include "http/framing.h"
 #include "http/reply_private.h"
 #include "http/request.h"
@@ -179,7 +180,8 @@ static int sweep_one(h2o_req_t *req, void *data)
     }
     uint64_t mark;
     enum http_phase phase = phase_of(req, connection, &mark);
-    if (phase != connection->phase || mark != connection->mark) {
+    bool ours = phase == HTTP_PHASE_SEND && file_stream_waits(connection->request, sweep->now);
+    if (phase != connection->phase || mark != connection->mark || ours) {
         connection->phase = phase;
         connection->mark = mark;
         connection->since = sweep->now;

@@ -1,10 +1,10 @@
 /*
  * Sends a range of a file, in a worker: our own generator for libh2o.
  *
- *   file_stream_start  the head, and the first turn
- *   take_turn          are the next 4 MiB in memory? Else a thread reads them, and the stream queues up again
- *   pour               sends them, as fast as the client takes them
+ *   file_stream_start  the head, and the first turn, whose bytes the caller has seen to
+ *   pour               sends the bytes of a turn, 4 MiB, as fast as the client takes them
  *   wait_for_turn      others go first
+ *   take_turn          are the next bytes in memory? Else a thread reads them, and the stream queues up again
  *
  * The head goes with the first piece and the end of the request with the last one through h2o_send(); what lies between
  * goes by sendfile(2) straight from the page cache into the socket, which libh2o leaves alone meanwhile (it has nothing
@@ -20,10 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/work_pool.h"
@@ -31,7 +32,10 @@
 
 #define PIECE (64 * 1024) /* first and last, through memory */
 #define TURN (4 * 1024 * 1024)
-#define PROBE (256 * 1024) /* memory is asked for a byte of each */
+#define SEEN_MS 1000        /* so long after it was seen in memory it may have gone */
+#define DISK_MOST_MS 300000 /* a turn that is not read then is the client's wait after all: http.send_timeout ends it \
+                             */
+#define PAGE_LEAST 4096
 #define STREAMS_PER_ROUND 2
 
 struct file_turns {
@@ -44,7 +48,8 @@ struct file_reading {
     struct work work;
     struct file_stream *stream; /* NULL: it has gone, and left the descriptor here */
     int fd;
-    int64_t offset, len;
+    int64_t offset, len, ahead; /* of the turn, and of the one behind it */
+    int reason;                 /* errno, when the disk cannot */
 };
 
 struct file_stream {
@@ -55,9 +60,10 @@ struct file_stream {
     h2o_linklist_t queued;
     struct file_reading *reading; /* while a thread is at it */
     int fd;
-    bool begun;    /* the head is on its way */
-    bool read;     /* a thread has read this turn's bytes */
-    size_t poured; /* bytes of this turn */
+    bool read;      /* a thread has read this turn's bytes */
+    size_t poured;  /* bytes of this turn */
+    uint64_t seen;  /* clock_mono_ms() when they were in memory */
+    uint64_t since; /* of waiting for the turn, or for the thread; 0: it is the client's */
     int64_t offset, left;
     char *buffer; /* PIECE bytes */
 };
@@ -78,9 +84,15 @@ struct file_turns *file_turns_new(h2o_loop_t *loop)
     return turns;
 }
 
-static void broken(struct file_stream *stream, const char *reason)
+static const char *reason_text(int reason)
 {
-    log_error("request %s: cannot read the file: %s", stream->request->id, reason);
+    return reason == ENODATA ? "it is shorter than it was" : strerror(reason);
+}
+
+/* The answer cannot be finished: libh2o closes the connection. */
+static void broken(struct file_stream *stream, int reason)
+{
+    log_error("request %s: cannot read the file: %s", stream->request->id, reason_text(reason));
     h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
@@ -93,7 +105,7 @@ static void send_piece(struct file_stream *stream)
         n = pread(stream->fd, stream->buffer, want, stream->offset);
     while (n < 0 && errno == EINTR);
     if (n <= 0) {
-        broken(stream, n < 0 ? strerror(errno) : "it is shorter than it was");
+        broken(stream, n < 0 ? errno : ENODATA);
         return;
     }
     stream->offset += n;
@@ -107,6 +119,8 @@ static void send_piece(struct file_stream *stream)
 static void wait_for_turn(struct file_stream *stream)
 {
     stream->poured = 0;
+    if (stream->since == 0)
+        stream->since = clock_mono_ms();
     h2o_linklist_insert(&stream->turns->queue, &stream->queued);
     if (!h2o_socket_is_writing(stream->turns->socket))
         h2o_socket_notify_write(stream->turns->socket, on_round);
@@ -125,17 +139,19 @@ static void on_writable(h2o_socket_t *socket, const char *error)
     struct file_stream *stream = connection->request->stream;
     if (error != NULL)
         h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
+    else if (clock_mono_ms() - stream->seen > SEEN_MS)
+        wait_for_turn(stream);
     else
         pour(stream);
 }
 
-/* The client went away, or the disk failed: the answer cannot be finished, and libh2o closes the connection. */
+/* The client went away, which the access log tells, or the file cannot be read. */
 static void pour_failed(struct file_stream *stream, ssize_t n)
 {
-    if (n == 0 || errno == EIO)
-        broken(stream, n == 0 ? "it is shorter than it was" : strerror(errno));
-    else
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT))
         h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_ERROR);
+    else
+        broken(stream, n < 0 ? errno : ENODATA);
 }
 
 /* Everything but the last piece, as far as the socket takes it and this turn goes. */
@@ -169,59 +185,82 @@ static void pour(struct file_stream *stream)
 }
 
 /* A turn, and the piece that may end the answer behind it. */
-static int64_t turn_length(const struct file_stream *stream)
+static int64_t turn_length(int64_t left)
 {
-    return stream->left < TURN + PIECE ? stream->left : TURN + PIECE;
+    return left < TURN + PIECE ? left : TURN + PIECE;
 }
 
-/* File systems that cannot say so are read on the loop: they keep their files in memory, or are not for blobs. */
-static bool byte_in_memory(int fd, int64_t at)
+/* mincore(2) alone says exactly what is there and not only on its way, on every file system. */
+static bool in_memory(int fd, int64_t offset, int64_t len)
 {
-    char byte;
-    struct iovec one = {&byte, 1};
-    return preadv2(fd, &one, 1, at, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+    unsigned char pages[(TURN + PIECE) / PAGE_LEAST + 2];
+    long page = sysconf(_SC_PAGESIZE);
+    int64_t start = offset - offset % page;
+    size_t mapped = (size_t)(offset + len - start), count = (mapped + (size_t)page - 1) / (size_t)page;
+    void *map = mmap(NULL, mapped, PROT_READ, MAP_SHARED, fd, start);
+    if (map == MAP_FAILED)
+        return false;
+    bool all = mincore(map, mapped, pages) == 0;
+    munmap(map, mapped);
+    for (size_t i = 0; all && i < count; ++i)
+        all = (pages[i] & 1) != 0;
+    return all;
 }
 
-static bool turn_in_memory(const struct file_stream *stream)
+bool file_stream_in_memory(int fd, int64_t first, int64_t length)
 {
-    int64_t end = stream->offset + turn_length(stream);
-    for (int64_t at = stream->offset; at < end; at += PROBE)
-        if (!byte_in_memory(stream->fd, at))
-            return false;
-    return byte_in_memory(stream->fd, end - 1);
+    return in_memory(fd, first, turn_length(length));
 }
 
-/* What the disk cannot read, the loop meets again, and ends the answer. */
-static void reading_run(struct work *work)
+/* Reads, and has the disk go on meanwhile with what is wanted next. */
+static int read_into_memory(int fd, int64_t offset, int64_t len, int64_t ahead)
 {
-    const struct file_reading *reading = (const struct file_reading *)(const void *)work;
     char bytes[PIECE];
-    int64_t end = reading->offset + reading->len;
-    (void)posix_fadvise(reading->fd, end, reading->len, POSIX_FADV_WILLNEED); /* of the next turn */
-    for (int64_t at = reading->offset; at < end;) {
-        ssize_t n = pread(reading->fd, bytes, end - at < PIECE ? (size_t)(end - at) : PIECE, at);
-        if (n <= 0 && (n == 0 || errno != EINTR))
-            return;
+    int64_t end = offset + len;
+    for (int64_t at = offset; at < end;) {
+        ssize_t n = pread(fd, bytes, end - at < PIECE ? (size_t)(end - at) : PIECE, at);
+        if (n == 0)
+            return ENODATA;
+        if (n < 0 && errno != EINTR)
+            return errno;
         at += n > 0 ? n : 0;
     }
+    if (ahead > 0)
+        (void)posix_fadvise(fd, end, ahead, POSIX_FADV_WILLNEED);
+    return 0;
+}
+
+int file_stream_read(int fd, int64_t first, int64_t length)
+{
+    int64_t len = turn_length(length);
+    return read_into_memory(fd, first, len, turn_length(length - len));
+}
+
+static void reading_run(struct work *work)
+{
+    struct file_reading *reading = (struct file_reading *)(void *)work;
+    reading->reason = read_into_memory(reading->fd, reading->offset, reading->len, reading->ahead);
 }
 
 static void reading_done(struct work *work)
 {
     struct file_reading *reading = (struct file_reading *)(void *)work;
     struct file_stream *stream = reading->stream;
-    if (stream != NULL) {
-        stream->reading = NULL;
-        stream->read = true;
-        wait_for_turn(stream);
-    } else {
+    int reason = reading->reason;
+    if (stream == NULL)
         close(reading->fd);
-    }
     free(reading);
+    if (stream == NULL)
+        return;
+    stream->reading = NULL;
+    stream->read = true;
+    if (reason != 0)
+        broken(stream, reason);
+    else
+        wait_for_turn(stream);
 }
 
-/* False: too many wait for the disk already. */
-static bool read_turn(struct file_stream *stream)
+static void read_turn(struct file_stream *stream)
 {
     struct file_reading *reading = mem_zalloc(sizeof(*reading));
     reading->work.run = reading_run;
@@ -229,26 +268,28 @@ static bool read_turn(struct file_stream *stream)
     reading->stream = stream;
     reading->fd = stream->fd;
     reading->offset = stream->offset;
-    reading->len = turn_length(stream);
-    if (work_pool_submit(stream->request->context->reading, &reading->work)) {
-        stream->reading = reading;
-        return true;
-    }
-    free(reading);
-    return false;
+    reading->len = turn_length(stream->left);
+    reading->ahead = turn_length(stream->left - reading->len);
+    stream->reading = reading;
+    work_pool_add(stream->request->context->reading, &reading->work); /* one a connection at most */
 }
 
 static void take_turn(struct file_stream *stream)
 {
-    if (!stream->read && !turn_in_memory(stream) && read_turn(stream))
+    if (!stream->read && !in_memory(stream->fd, stream->offset, turn_length(stream->left))) {
+        read_turn(stream);
         return;
-    stream->read = false;
-    if (stream->begun) {
-        pour(stream);
-    } else {
-        stream->begun = true;
-        send_piece(stream);
     }
+    stream->read = false;
+    stream->since = 0;
+    stream->seen = clock_mono_ms();
+    pour(stream);
+}
+
+bool file_stream_waits(const struct http_request *request, uint64_t now)
+{
+    const struct file_stream *stream = request != NULL ? request->stream : NULL;
+    return stream != NULL && stream->since != 0 && now - stream->since < DISK_MOST_MS;
 }
 
 static void on_round(h2o_socket_t *socket, const char *error)
@@ -311,6 +352,7 @@ void file_stream_start(struct http_request *request, h2o_req_t *req, int fd, int
     stream->left = length;
     stream->buffer = mem_alloc(PIECE);
     request->stream = stream;
+    stream->seen = clock_mono_ms();
     h2o_start_response(req, &stream->super);
-    take_turn(stream);
+    send_piece(stream);
 }

@@ -41,14 +41,14 @@ void reply_retry_after(struct http_request *request, enum error_code code, int64
 void reply_internal(struct http_request *request, const char *format, ...) PRINTF_LIKE(2, 3);
 
 struct reply_file {
-    int fd;       /* taken over: closed in every case */
-    int64_t size; /* of the whole content */
-    const char *type;
-    const char *etag; /* quoted, strong */
+    int fd;                     /* taken over: closed in every case */
+    int64_t size;               /* of the whole content */
+    const char *type, *etag;    /* live as long as the request object; the etag is quoted and strong */
+    enum error_code unreadable; /* the answer when the disk fails before anything was sent */
 };
 /*
  * Content of a file: HEAD, one Range (206, 416; several ranges: 200), If-Range, If-None-Match (304). Yields to other
- * connections after each MiB.
+ * connections after each 4 MiB; 503 when too many wait for the disk.
  */
 void reply_file(struct http_request *request, const struct reply_file *file);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "http/file_stream.h"
 #include "http/reply.h"
 #include "http/reply_private.h"
@@ -105,8 +106,8 @@ static void reply_unsatisfiable(struct http_request *request, const struct reply
     reply_error(request, ERROR_RANGE_INVALID);
 }
 
-static void reply_content(struct http_request *request, const struct reply_file *file, const struct range *range,
-                          bool partial)
+static void send_content(struct http_request *request, const struct reply_file *file, const struct range *range,
+                         bool partial)
 {
     static h2o_generator_t empty = {NULL, NULL};
     char value[96];
@@ -127,6 +128,53 @@ static void reply_content(struct http_request *request, const struct reply_file 
     close(file->fd);
     h2o_start_response(req, &empty);
     h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
+}
+
+/* An answer that waits for the disk. */
+struct cold_file {
+    struct reply_file file; /* fd < 0: it is somebody else's */
+    struct range range;
+    bool partial;
+    int reason;
+};
+
+static void cold_end(void *data)
+{
+    const struct cold_file *cold = data;
+    if (cold->file.fd >= 0)
+        close(cold->file.fd);
+}
+
+static void cold_run(void *data)
+{
+    struct cold_file *cold = data;
+    cold->reason = file_stream_read(cold->file.fd, cold->range.first, cold->range.length);
+}
+
+static void cold_read(struct http_request *request, void *data)
+{
+    struct cold_file *cold = data;
+    if (cold->reason != 0) {
+        log_error("request %s: cannot read the file: %s", request->id, strerror(cold->reason));
+        reply_error(request, cold->file.unreadable);
+        return;
+    }
+    struct reply_file file = cold->file;
+    cold->file.fd = -1;
+    send_content(request, &file, &cold->range, cold->partial);
+}
+
+static void reply_content(struct http_request *request, const struct reply_file *file, const struct range *range,
+                          bool partial)
+{
+    if (request->head_only || range->length == 0 || file_stream_in_memory(file->fd, range->first, range->length)) {
+        send_content(request, file, range, partial);
+        return;
+    }
+    struct cold_file *cold = http_request_alloc(request, sizeof(*cold));
+    *cold = (struct cold_file){.file = *file, .range = *range, .partial = partial};
+    http_request_on_end(request, cold_end, cold);
+    http_request_work(request, request->context->reading, cold, cold_run, cold_read);
 }
 
 void reply_file(struct http_request *request, const struct reply_file *file)

@@ -46,10 +46,10 @@
 #define TICK_MS 1000
 #define TICK_DRAINING_MS 100
 #define FILE_THREADS (2 + BLOB_WRITERS_MOST) /* the second number may wait for the disk */
-#define SYNC_THREADS 4 /* each may wait for the disk, and should not hold the others */
+#define SYNC_THREADS 4                       /* each may wait for the disk, and should not hold the others */
 #define SYNC_QUEUE 1024
-#define READ_THREADS 4 /* the same */
-#define READ_QUEUE 4096
+#define READ_THREADS 4  /* the same */
+#define READ_QUEUE 256  /* more downloads that want to begin get a 503 */
 #define SMTP_QUEUE 2    /* an admin's tests of the SMTP settings: seldom, and up to 20 s each */
 #define HASHING_NICE 10 /* a password takes 0.2 s; requests go first */
 #define WATCHED_MOST 8

@@ -1,6 +1,6 @@
 # A disk that reads only so many bytes a second for one process, by a control group of its own (blkio, or io of version 2).
-# Wants root and a machine that lets itself be limited so: new() returns nothing and says why in $SlowDisk::why. Ends with
-# the object.
+# Wants root and a machine that lets itself be limited so (with version 2 the `io` controller at the root): else new()
+# returns nothing and says why in $SlowDisk::why. Ends with the object.
 package Verstak::SlowDisk;
 use v5.36;
 
@@ -23,17 +23,35 @@ sub disk_of ($path) {
     return $disk;
 }
 
+# Groups that a killed test left behind: their processes have gone.
+sub sweep ($root) {
+    /-(\d+)\z/ && !-d "/proc/$1" && rmdir for glob "$root/verstak-test-*";
+    return;
+}
+
+# The group that the process is in now, below $root.
+sub group_of ($pid, $root) {
+    open my $fh, '<', "/proc/$pid/cgroup" or return undef;
+    for (<$fh>) {
+        return "$root$1" if $root =~ /blkio/ ? /^\d+:[^:]*\bblkio\b[^:]*:(.*)$/ : /^0::(.*)$/;
+    }
+    return undef;
+}
+
 sub new ($class, $pid, $path, $bytes_per_second) {
     my $disk = disk_of($path);
     ($why = "$path lies on no disk"), return if !defined $disk;
-    my $old   = '/sys/fs/cgroup/blkio';
-    my $group = (-d $old ? $old : '/sys/fs/cgroup') . "/verstak-test-$$";
+    my $old  = '/sys/fs/cgroup/blkio';
+    my $root = -d $old ? $old : '/sys/fs/cgroup';
+    sweep($root);
+    my $group = "$root/verstak-test-$$";
     ($why = "cannot make $group: $!"), return if !mkdir $group;
-    my $self = bless { group => $group, pid => $pid, owner => $$ }, $class;
+    my $self = bless { group => $group, pid => $pid, owner => $$, before => group_of($pid, $root) }, $class;
     my $set  = -d $old
         ? put("$group/blkio.throttle.read_bps_device", "$disk $bytes_per_second\n")
         : put("$group/io.max", "$disk rbps=$bytes_per_second\n");
-    return $self if $set && put("$group/cgroup.procs", "$pid\n");
+    $self->{moved} = $set && put("$group/cgroup.procs", "$pid\n");
+    return $self if $self->{moved};
     $why = "cannot limit $disk: $!";
     return;
 }
@@ -41,7 +59,7 @@ sub new ($class, $pid, $path, $bytes_per_second) {
 sub DESTROY ($self) {
     return if $self->{owner} != $$;
     local ($!, $?, $@);
-    put(($self->{group} =~ s{/[^/]+\z}{}r) . '/cgroup.procs', "$self->{pid}\n");
+    put("$self->{before}/cgroup.procs", "$self->{pid}\n") if $self->{moved} && defined $self->{before};
     rmdir $self->{group};
     return;
 }
