@@ -8,8 +8,8 @@
  *   upload_reserved   quota_exceeded, or a thread gives the file its name
  *   upload_kept       commit: the reference; quota again if the reservation has run out
  *   upload_committed  the answer
- * Threads of `files` take pieces, a millisecond each, but that BLOB_WRITERS_MOST of them may wait for the disk; those of
- * `syncing` do as long as it takes.
+ * Threads of `files` take pieces, a millisecond each, but that BLOB_WRITERS_MOST of them may wait for the disk; those
+ * of `syncing` do as long as it takes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +42,7 @@ enum upload_verdict {
 };
 
 struct upload {
+    struct http_request *request;
     struct blob_store *store;
     struct work_pool *syncing;
     int64_t most; /* bytes of content */
@@ -57,6 +58,7 @@ struct upload {
 /* A temporary file that nobody needs any more. */
 struct leftover {
     struct work work;
+    struct http_server *server; /* in whose uploads it counts */
     struct blob_store *store;
     struct blob_temp temp;
 };
@@ -69,7 +71,9 @@ static void leftover_run(struct work *work)
 
 static void leftover_done(struct work *work)
 {
-    free(work);
+    struct leftover *leftover = (struct leftover *)(void *)work;
+    http_upload_over(leftover->server);
+    free(leftover);
 }
 
 /* Whatever way the request ends: no temporary file stays. In a thread, because it may be large. */
@@ -82,9 +86,10 @@ static void upload_end(void *data)
     struct leftover *leftover = mem_zalloc(sizeof(*leftover));
     leftover->work.run = leftover_run;
     leftover->work.done = leftover_done;
+    leftover->server = http_upload_keep(upload->request);
     leftover->store = upload->store;
     leftover->temp = upload->temp;
-    work_pool_add(upload->syncing, &leftover->work); /* one for each upload that ended: never on the loop */
+    work_pool_add(upload->syncing, &leftover->work); /* never on the loop; http.max_uploads bounds them, too */
 }
 
 static bool upload_verdict_is(struct upload *upload, enum blob_outcome outcome)
@@ -290,6 +295,7 @@ void upload_post(struct http_request *request)
     struct upload *upload = http_request_alloc(request, sizeof(*upload));
     struct db_params params;
 
+    upload->request = request;
     upload->store = http_request_context(request)->blobs;
     upload->syncing = http_request_context(request)->syncing;
     upload->most = config->limits_blob_size;

@@ -337,6 +337,21 @@ void http_request_receive(struct http_request *request, struct work_pool *pool, 
     advance(body);
 }
 
+struct http_server *http_upload_keep(struct http_request *request)
+{
+    struct http_body *body = request->body;
+    if (body == NULL || !body->counted)
+        return NULL;
+    body->counted = false;
+    return request->server;
+}
+
+void http_upload_over(struct http_server *server)
+{
+    if (server != NULL)
+        --server->uploads;
+}
+
 bool http_request_length(const struct http_request *request, size_t *length_r)
 {
     const struct http_body *body = request->body;

@@ -32,6 +32,7 @@ struct health;
 struct http_request;
 struct json_object;
 struct sealing;
+struct http_server;
 struct work_pool;
 
 /* What a worker's handlers share; set up by proc/worker.c. */
@@ -45,8 +46,8 @@ struct http_context {
     struct work_pool *smtp;    /* an admin's test of the SMTP settings */
     struct blob_store *blobs;
     struct sealing *sealing; /* secrets of the settings; NULL: their key cannot be read */
-    struct health *health; /* api/health.c */
-    uint64_t started;      /* clock_mono_ms() of the master's start */
+    struct health *health;   /* api/health.c */
+    uint64_t started;        /* clock_mono_ms() of the master's start */
 };
 
 const struct http_context *http_request_context(const struct http_request *request);
@@ -149,6 +150,12 @@ void http_request_receive(struct http_request *request, struct work_pool *pool, 
                           http_work_step *step);
 /* The length of that body; false when it is not known yet. */
 bool http_request_length(const struct http_request *request, size_t *length_r);
+/*
+ * For an http_request_on_end(): what has to be removed behind an upload counts in http.max_uploads until
+ * http_upload_over(). NULL when the request has received nothing.
+ */
+struct http_server *http_upload_keep(struct http_request *request);
+void http_upload_over(struct http_server *server);
 
 /* Lets `then(request)` be called by someone else later (api/health.c waits for a check that many share). Never for a
  * request that was answered. */

@@ -1,6 +1,6 @@
 # A disk that reads only so many bytes a second for one process, by a control group of its own (blkio, or io of version 2).
 # Wants root and a machine that lets itself be limited so (with version 2 the `io` controller at the root): else new()
-# returns nothing and says why in $SlowDisk::why. Ends with the object.
+# returns nothing and says why in $why. Ends with the object.
 package Verstak::SlowDisk;
 use v5.36;
 
