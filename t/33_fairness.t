@@ -69,15 +69,20 @@ subtest 'clients that do not take their pages' => sub {
         'once the slow clients have gone there is room again';
 };
 
+# Takes the blob out of memory and has the worker's disk read slowly, until what is returned goes. Nothing: that cannot be had.
+sub evicted_on_slow_disk ($server, $sha256, $bytes_per_second) {
+    my ($worker) = $server->pids_of('worker');
+    my $file = $server->data . '/blobs/' . $sha256 =~ s{((..)(..).*)}{$2/$3/$1}r;
+    system('dd', 'status=none', "of=$file", 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0') == 0 or die "cannot evict $file\n";
+    return Verstak::SlowDisk->new($worker, $file, $bytes_per_second);
+}
+
 subtest 'a download from a slow disk' => sub {
     my $server = Verstak::Server->new(config => { 'server.workers' => 1, 'http.send_timeout' => '1s' });
     my $token  = $server->new_device;
     my $bytes  = join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 0 .. 2_250_000;
     my $sha256 = $server->upload($token, $bytes)->{sha256};
-    my ($worker) = $server->pids_of('worker');
-    my $file = $server->data . '/blobs/' . $sha256 =~ s{((..)(..).*)}{$2/$3/$1}r;
-    system('dd', 'status=none', "of=$file", 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0') == 0 or die "cannot evict $file\n";
-    my $slow = Verstak::SlowDisk->new($worker, $file, 2_000_000) or plan skip_all => $Verstak::SlowDisk::why;
+    my $slow = evicted_on_slow_disk($server, $sha256, 2_000_000) or plan skip_all => $Verstak::SlowDisk::why;
     my $pid  = fork // die "cannot fork: $!\n";
     POSIX::_exit($server->request(GET => "/api/v1/blobs/$sha256", token => $token)->body eq $bytes ? 0 : 1) if !$pid;
     my ($beside, $connection, $since) = (0, $server->connect, time);
@@ -88,6 +93,30 @@ SKIP: {
         # It takes more than four seconds. A loop that waited for the disk would answer between its turns of 4 MiB, three times.
         cmp_ok $beside, '>', 30, "$beside other requests were answered meanwhile";
     }
+};
+
+subtest 'downloads that cannot begin in time' => sub {
+    my $server = Verstak::Server->new(config => { 'server.workers' => 1, 'http.request_timeout' => '2s' });
+    my $token  = $server->new_device;
+    my $sha256 = $server->upload($token, join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 0 .. 2_250_000)->{sha256};
+    my $slow = evicted_on_slow_disk($server, $sha256, 100_000) or plan skip_all => $Verstak::SlowDisk::why;
+    my @waiting = map { $server->connect(timeout => 60) } 1 .. 8;
+    $_->send(Verstak::HTTP::head(GET => "/api/v1/blobs/$sha256", token => $token)) for @waiting;
+    # Four are in threads, which need forty seconds for 4 MiB; the other four get their answer when their time is over.
+    my %readable;
+    wait_for('the answers of those that wait for a thread', 20, sub {
+        $readable{$_} ||= $waiting[$_]->wait_readable(time + 0.01) for keys @waiting;
+        4 <= grep { $_ } values %readable;
+    });
+    my @answered = @waiting[ grep { $readable{$_} } keys @waiting ];
+    is scalar(@answered), 4, 'half of them are answered while the disk reads';
+    for my $answer (map { $_->response } @answered) {
+        is $answer->status, 503, 'a 503';
+        ok $answer->header('Retry-After'), 'with Retry-After';
+    }
+    undef $slow;
+    is $_->response->status, 503, 'the others when the disk has answered' for @waiting[ grep { !$readable{$_} } keys @waiting ];
+    is $server->request(GET => "/api/v1/blobs/$sha256", token => $token)->status, 200, 'and the next one gets it';
 };
 
 done_testing;

@@ -59,6 +59,19 @@ static struct work *work_queue_take(struct work_queue *q)
     return work;
 }
 
+static bool work_queue_remove(struct work_queue *q, const struct work *work)
+{
+    struct work **at = &q->first;
+    while (*at && *at != work)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    *at = work->next;
+    if (!*at)
+        q->last = at;
+    return true;
+}
+
 /* An eventfd's counter does not fill up: the loop is woken once for the first work of an empty queue. */
 static void work_pool_finish(struct work_pool *pool, struct work *work)
 {
@@ -158,6 +171,15 @@ bool work_pool_submit(struct work_pool *pool, struct work *work)
 void work_pool_add(struct work_pool *pool, struct work *work)
 {
     (void)work_pool_put(pool, work, UINT_MAX);
+}
+
+bool work_pool_withdraw(struct work_pool *pool, struct work *work)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool found = work_queue_remove(&pool->waiting, work);
+    pool->waiting_count -= found;
+    pthread_mutex_unlock(&pool->lock);
+    return found;
 }
 
 int work_pool_fd(const struct work_pool *pool)

@@ -43,6 +43,7 @@ struct http_waiter {
 
 struct request_work {
     struct work work;
+    struct work_pool *pool;
     struct http_request *request;
     void *data;
     void (*run)(void *data);
@@ -162,12 +163,22 @@ static bool body_comes_in(const struct http_request *request)
     return request->state == HTTP_REQUEST_BODY && !http_body_complete(request->body);
 }
 
+/* False: a thread is at it. Else the work is taken back. */
+static bool withdraw_work(struct http_request *request)
+{
+    if (!work_pool_withdraw(request->work->pool, &request->work->work))
+        return false;
+    http_request_set_state(request, HTTP_REQUEST_RUNNING);
+    http_request_release(request); /* the work's reference; libh2o's is left */
+    return true;
+}
+
 /* Late, and nothing but we will ever answer it. A request in a thread is looked at when the thread has finished. */
-static bool is_late(const struct http_request *request, uint64_t now)
+static bool is_late(struct http_request *request, uint64_t now)
 {
     if (body_comes_in(request))
         return http_body_stalled(request->body, now);
-    return now >= request->deadline && request->state != HTTP_REQUEST_WORK;
+    return now >= request->deadline && (request->state != HTTP_REQUEST_WORK || withdraw_work(request));
 }
 
 static struct http_request *find_late(struct http_server *server, uint64_t now)
@@ -226,10 +237,12 @@ void http_request_work(struct http_request *request, struct work_pool *pool, voi
     struct request_work *w = http_request_alloc(request, sizeof(*w));
     w->work.run = work_run;
     w->work.done = work_done;
+    w->pool = pool;
     w->request = request;
     w->data = data;
     w->run = run;
     w->step = step;
+    request->work = w;
     http_request_reference(request);
     http_request_set_state(request, HTTP_REQUEST_WORK);
     if (work_pool_submit(pool, &w->work))

@@ -28,6 +28,7 @@ enum http_request_state {
 
 struct http_guard;
 struct http_request_end;
+struct request_work;
 
 struct http_request {
     enum http_request_state state;
@@ -38,6 +39,7 @@ struct http_request {
     struct http_server *server;
     const struct http_context *context;
     const struct route *route; /* NULL before the router found it */
+    struct request_work *work; /* of request.c, in HTTP_REQUEST_WORK */
     h2o_linklist_t waiting;
     uint64_t started;       /* clock_mono_ms() */
     uint64_t deadline;      /* clock_mono_ms() */
