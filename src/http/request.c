@@ -163,22 +163,14 @@ static bool body_comes_in(const struct http_request *request)
     return request->state == HTTP_REQUEST_BODY && !http_body_complete(request->body);
 }
 
-/* False: a thread is at it. Else the work is taken back. */
-static bool withdraw_work(struct http_request *request)
-{
-    if (!work_pool_withdraw(request->work->pool, &request->work->work))
-        return false;
-    http_request_set_state(request, HTTP_REQUEST_RUNNING);
-    http_request_release(request); /* the work's reference; libh2o's is left */
-    return true;
-}
-
-/* Late, and nothing but we will ever answer it. A request in a thread is looked at when the thread has finished. */
-static bool is_late(struct http_request *request, uint64_t now)
+/* Late, and nothing but we will ever answer it. A work that waits for a thread is taken back; a request in a thread is
+ * looked at when that has finished. */
+static bool is_late(const struct http_request *request, uint64_t now)
 {
     if (body_comes_in(request))
         return http_body_stalled(request->body, now);
-    return now >= request->deadline && (request->state != HTTP_REQUEST_WORK || withdraw_work(request));
+    return now >= request->deadline &&
+           (request->state != HTTP_REQUEST_WORK || work_pool_withdraw(request->work->pool, &request->work->work));
 }
 
 static struct http_request *find_late(struct http_server *server, uint64_t now)
@@ -207,8 +199,14 @@ void http_request_sweep(struct http_server *server)
     uint64_t now = clock_mono_ms();
     struct http_request *request;
     /* From the start each time: an answer may let the next request of its connection in. */
-    while ((request = find_late(server, now)) != NULL)
+    while ((request = find_late(server, now)) != NULL) {
+        bool withdrawn = request->state == HTTP_REQUEST_WORK;
+        if (withdrawn)
+            http_request_set_state(request, HTTP_REQUEST_RUNNING);
         answer_late(request);
+        if (withdrawn)
+            http_request_release(request); /* the work's reference */
+    }
 }
 
 static void work_run(struct work *work)
