@@ -173,13 +173,14 @@ void work_pool_add(struct work_pool *pool, struct work *work)
     (void)work_pool_put(pool, work, UINT_MAX);
 }
 
-bool work_pool_withdraw(struct work_pool *pool, struct work *work)
+void work_pool_skip(struct work_pool *pool, struct work *work)
 {
     pthread_mutex_lock(&pool->lock);
-    bool found = work_queue_remove(&pool->waiting, work);
-    pool->waiting_count -= found;
+    if (work_queue_remove(&pool->waiting, work)) {
+        pool->waiting_count--;
+        work_pool_finish(pool, work);
+    }
     pthread_mutex_unlock(&pool->lock);
-    return found;
 }
 
 int work_pool_fd(const struct work_pool *pool)

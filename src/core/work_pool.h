@@ -29,8 +29,8 @@ void work_pool_free(struct work_pool **pool);
 bool work_pool_submit(struct work_pool *pool, struct work *work) WARN_UNUSED;
 /* The same for what must be done: takes it however many wait. The caller sees to it that they do not become many. */
 void work_pool_add(struct work_pool *pool, struct work *work);
-/* True when no thread had begun with it: it is the caller's again, and done() is not called. */
-bool work_pool_withdraw(struct work_pool *pool, struct work *work) WARN_UNUSED;
+/* For a work that nobody needs any more: when no thread has begun with it, none will, and done() comes without run(). */
+void work_pool_skip(struct work_pool *pool, struct work *work);
 /* Readable while finished works wait for work_pool_reap(). The pool's: not to be closed. */
 int work_pool_fd(const struct work_pool *pool);
 void work_pool_reap(struct work_pool *pool);

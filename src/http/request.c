@@ -163,14 +163,18 @@ static bool body_comes_in(const struct http_request *request)
     return request->state == HTTP_REQUEST_BODY && !http_body_complete(request->body);
 }
 
-/* Late, and nothing but we will ever answer it. A work that waits for a thread is taken back; a request in a thread is
- * looked at when that has finished. */
+/* Late, and nothing but we will ever answer it. A request in a thread is looked at when the thread has finished, or at
+ * once when none has begun with it. */
 static bool is_late(const struct http_request *request, uint64_t now)
 {
     if (body_comes_in(request))
         return http_body_stalled(request->body, now);
-    return now >= request->deadline &&
-           (request->state != HTTP_REQUEST_WORK || work_pool_withdraw(request->work->pool, &request->work->work));
+    if (now < request->deadline)
+        return false;
+    if (request->state != HTTP_REQUEST_WORK)
+        return true;
+    work_pool_skip(request->work->pool, &request->work->work);
+    return false;
 }
 
 static struct http_request *find_late(struct http_server *server, uint64_t now)
@@ -199,14 +203,8 @@ void http_request_sweep(struct http_server *server)
     uint64_t now = clock_mono_ms();
     struct http_request *request;
     /* From the start each time: an answer may let the next request of its connection in. */
-    while ((request = find_late(server, now)) != NULL) {
-        bool withdrawn = request->state == HTTP_REQUEST_WORK;
-        if (withdrawn)
-            http_request_set_state(request, HTTP_REQUEST_RUNNING);
+    while ((request = find_late(server, now)) != NULL)
         answer_late(request);
-        if (withdrawn)
-            http_request_release(request); /* the work's reference */
-    }
 }
 
 static void work_run(struct work *work)
