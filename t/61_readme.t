@@ -55,7 +55,7 @@ my @expected = (
     [ qr/revoke-current/,     qr/"status":\s*"revoked"/ ],
     [ qr/admin\/login/,       qr/"csrf_token":\s*"[0-9a-f]+"/ ],
     [ qr/api\/users\/create/, qr/"user_id":\s*\d+/ ],
-    [ qr/users\/2\/block/,    qr/"blocked":\s*1/ ],
+    [ qr/users\/\$bob\/block/, qr/"blocked":\s*1/ ],
     [ qr/api\/stats/,         qr/"operations":\s*2/ ],
     [ qr/smtp\/test/,         qr/"ok":\s*true/ ],
     [ qr/auth\/register/,     qr/"confirmation_sent".*"status":\s*"confirmed"/s ],

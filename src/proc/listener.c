@@ -56,7 +56,7 @@ static void listener_explain(const char *address, int reason, struct strbuf *err
 {
     const char *advice = "";
     if (reason == EADDRINUSE)
-        advice = "; another program listens there: stop it, or choose another port with --port";
+        advice = "; another program uses that port: stop it, or choose another port with --port";
     else if (reason == EACCES)
         advice = "; only root may listen on a port below 1024: choose another with --port";
     else if (reason == EADDRNOTAVAIL)
