@@ -27,11 +27,10 @@
 #include "core/mem.h"
 
 #define PIECE (256 * 1024) /* hashed and written at a time: still in the cache when it is written */
-/* What is smaller stays in the page cache for the devices that fetch it in a moment; behind it a blob_writer goes on.
- */
+/* What is smaller stays in the page cache for the devices that fetch it soon; behind it a blob_writer goes on. */
 #define LARGE ((int64_t)(2 * BLOB_WRITER_PIECE))
-#define FAST_MS \
-    1000 /* for a BLOB_WRITER_PIECE; the cache is good enough for slower ones, which would hold a writer long */
+/* For a BLOB_WRITER_PIECE. The cache is good enough for slower uploads, which would hold a writer long. */
+#define FAST_MS 1000
 #define WRITE_BEHIND \
     (8 * 1024 * 1024) /* the disk begins with as much at a time, so that the fsync finds little to do */
 #define NAME_SIZE (6 + DIGEST_HEX_SIZE) /* "ab/cd/<sha256>" */

@@ -33,8 +33,7 @@
 #define PIECE (64 * 1024) /* first and last, through memory */
 #define TURN (4 * 1024 * 1024)
 #define SEEN_MS 1000        /* so long after it was seen in memory it may have gone */
-#define DISK_MOST_MS 300000 /* a turn that is not read then is the client's wait after all: http.send_timeout ends it \
-                             */
+#define DISK_MOST_MS 300000 /* of waiting for one turn; after that http.send_timeout counts */
 #define PAGE_LEAST 4096
 #define STREAMS_PER_ROUND 2
 
@@ -190,7 +189,10 @@ static int64_t turn_length(int64_t left)
     return left < TURN + PIECE ? left : TURN + PIECE;
 }
 
-/* mincore(2) alone says exactly what is there and not only on its way, on every file system. */
+/*
+ * mincore(2) alone says exactly what is there and not only on its way, on every file system. It wants the file to be the
+ * server's own, as all of its blobs are; of another's it says that all is there.
+ */
 static bool in_memory(int fd, int64_t offset, int64_t len)
 {
     unsigned char pages[(TURN + PIECE) / PAGE_LEAST + 2];
