@@ -190,8 +190,8 @@ static int64_t turn_length(int64_t left)
 }
 
 /*
- * mincore(2) alone says exactly what is there and not only on its way, on every file system. It wants the file to be the
- * server's own, as all of its blobs are; of another's it says that all is there.
+ * mincore(2) alone says exactly what is there and not only on its way, on every file system. It wants the file to be
+ * the server's own, as all of its blobs are; of another's it says that all is there.
  */
 static bool in_memory(int fd, int64_t offset, int64_t len)
 {
